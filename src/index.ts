@@ -1,0 +1,1 @@
+export { AgentSystemError, ConfigurationError, StoreUnavailableError } from './errors.ts';

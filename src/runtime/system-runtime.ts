@@ -1,0 +1,29 @@
+import { randomBytes } from 'node:crypto';
+import { BASE32 } from './base32.ts';
+import type { Runtime } from './runtime.ts';
+
+/** The real clock, timers and random numbers. */
+export const systemRuntime: Runtime = {
+  now: () => Date.now(),
+  random: () => Math.random(),
+  id: randomId,
+  after: (ms, fn) => {
+    const timer = setTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+// Random bytes are drawn in one large piece: a draw per id costs more than the id.
+let pool = randomBytes(4096);
+let used = 0;
+
+function randomId(length: number): string {
+  if (used + length > pool.length) {
+    pool = randomBytes(4096);
+    used = 0;
+  }
+  let id = '';
+  for (let i = 0; i < length; i++) id += BASE32[pool[used + i]! & 31];
+  used += length;
+  return id;
+}
