@@ -11,6 +11,8 @@ export interface Runtime {
   id(length: number): string;
   /** Runs `fn` once after `ms`; returns a function that cancels it. */
   after(ms: number, fn: () => void): () => void;
+  /** Runs `fn` once this turn of the event loop is over: what came in together is then seen together. */
+  soon(fn: () => void): void;
 }
 
 /** Resolves after `ms`, or at once when `signal` aborts. */

@@ -11,6 +11,7 @@ export const systemRuntime: Runtime = {
     const timer = setTimeout(fn, ms);
     return () => clearTimeout(timer);
   },
+  soon: (fn) => void setImmediate(fn),
 };
 
 // Random bytes are drawn in one large piece: a draw per id costs more than the id.

@@ -1,0 +1,99 @@
+import { StoreUnavailableError } from '../errors.ts';
+import { pause } from '../runtime/runtime.ts';
+import { backoffMs } from '../store/patience.ts';
+import { endOverdue } from './deadline-keeper.ts';
+import { type OwnerContext, OwnershipLost } from './owner-context.ts';
+import { promote } from './promoter.ts';
+import { prune } from './pruner.ts';
+import { Reaper } from './reaper.ts';
+import { Reconciler } from './reconciler.ts';
+import { ReportReader } from './report-reader.ts';
+
+const PROMOTE_EVERY_MS = 100;
+const RECONCILE_EVERY_MS = 500;
+const TIDY_EVERY_MS = 500;
+const PRUNE_ROUNDS_MAX = 20;
+const REAP_EVERY_MAX_MS = 1_000;
+
+/** Everything the owner of a shard does, from the moment it has the epoch until it loses it. One loop per duty. */
+export class Ownership {
+  readonly #context: OwnerContext;
+  readonly #reports: ReportReader;
+  readonly #reaper: Reaper;
+  readonly #reconciler: Reconciler;
+  #loops: Promise<void>[] = [];
+
+  /** @param context its `onAway` is taken over, so that an outage makes the reaper wait */
+  constructor(context: Omit<OwnerContext, 'onAway'>) {
+    this.#context = { ...context, onAway: () => this.#reaper.beQuiet() };
+    this.#reports = new ReportReader(this.#context);
+    this.#reaper = new Reaper(this.#context, this.#reports);
+    this.#reconciler = new Reconciler(this.#context);
+  }
+
+  get epoch(): string {
+    return this.#context.epoch;
+  }
+
+  /** Local time at which reports were last looked for. */
+  get movedAt(): number {
+    return this.#reports.movedAt;
+  }
+
+  start(): void {
+    const context = this.#context;
+    const { heartbeatIntervalMs, cleanupIntervalMs } = context.policy;
+    const reapEvery = Math.min(REAP_EVERY_MAX_MS, heartbeatIntervalMs / 2);
+    this.#loops = [
+      this.#reports.run(),
+      this.#every(PROMOTE_EVERY_MS, 'promoter', () => promote(context)),
+      this.#every(reapEvery, 'reaper', () => this.#reaper.tick()),
+      this.#every(TIDY_EVERY_MS, 'deadline keeper', () => this.#tidy()),
+      this.#every(RECONCILE_EVERY_MS, 'reconciler', () => this.#reconciler.tick()),
+      this.#every(cleanupIntervalMs, 'pruner', () => this.#prune()),
+    ];
+  }
+
+  /** Resolves when every duty has ended, which they do once the context's signal aborts. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#loops);
+  }
+
+  async #tidy(): Promise<void> {
+    const { store, shard } = this.#context;
+    await endOverdue(this.#context, this.#reports);
+    await store.expireReservations(shard);
+  }
+
+  async #prune(): Promise<void> {
+    for (let round = 0; round < PRUNE_ROUNDS_MAX; round++) if ((await prune(this.#context)) === 0) break;
+    if (this.#context.shard === 0) await this.#removeStaleInstances();
+  }
+
+  async #removeStaleInstances(): Promise<void> {
+    const { store, policy } = this.#context;
+    const { now, instances } = await store.instances();
+    for (const instance of instances) {
+      const stale = now - instance.seenAt > 4 * policy.instanceTtlMs;
+      if (stale) await store.deregister(instance.id, instance.incarnation);
+    }
+  }
+
+  async #every(ms: number, duty: string, tick: () => Promise<unknown>): Promise<void> {
+    const { runtime, signal, observe, shard, onAway } = this.#context;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await tick();
+        failures = 0;
+      } catch (error) {
+        if (error instanceof OwnershipLost || signal.aborted) return;
+        failures += 1;
+        if (error instanceof StoreUnavailableError) onAway();
+        else observe({ type: 'fault', where: `${duty} of shard ${shard}`, error });
+      }
+      const wait = failures > 0 ? Math.max(ms, backoffMs(failures, runtime.random())) : ms;
+      await pause(runtime, Math.min(wait, failures > 0 ? 1_000 : ms), signal);
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import { removalOf } from '../store/commit.ts';
+import { expiresAt } from '../store/indexes.ts';
+import type { IndexChange, Unit } from '../store/store.ts';
+import { decodeTask } from '../task/codec.ts';
+import { isTerminal, type TaskRecord } from '../task/task.ts';
+import { commitOwned, type OwnerContext } from './owner-context.ts';
+
+const BLOCKS_PER_TICK = 50;
+
+/** Deletes ended tasks by age. Walks blocks by the earliest time something in them expires; answers how many tasks went. */
+export async function prune(context: OwnerContext): Promise<number> {
+  const { store, shard, clock } = context;
+  const { entries } = await store.range(shard, 'expiry', clock.now(), BLOCKS_PER_TICK);
+  let pruned = 0;
+  for (const [block] of entries) pruned += await pruneBlock(context, block);
+  if (pruned > 0) context.observe({ type: 'records.pruned', shard, tasks: pruned });
+  return pruned;
+}
+
+async function pruneBlock(context: OwnerContext, block: string): Promise<number> {
+  const { store, shard, clock, policy } = context;
+  const tasks = (await store.readBlock(shard, block)).map(decodeTask);
+  const now = clock.now();
+  const ended = tasks.filter((task) => isTerminal(task.state));
+  const expired = ended.filter((task) => expiresAt(task, policy) <= now);
+  const kept = ended.filter((task) => expiresAt(task, policy) > now);
+  const entry = nextExpiry(block, kept, context);
+  // The entry moves first, under a record that stays or goes with it; a task that ends meanwhile lowers it again.
+  const units = [...entryUnits(block, tasks, entry), ...expired.map((task) => removalOf(task, policy))];
+  const reply = await commitOwned(context, { units });
+  return reply.units.slice(units.length - expired.length).filter((outcome) => outcome.ok).length;
+}
+
+function nextExpiry(block: string, kept: TaskRecord[], { policy }: OwnerContext): IndexChange[] {
+  const changes: IndexChange[] = [{ do: 'remove', index: 'expiry', member: block, score: 0 }];
+  if (kept.length === 0) return changes;
+  const score = Math.min(...kept.map((task) => expiresAt(task, policy)));
+  return [...changes, { do: 'min', index: 'expiry', member: block, score }];
+}
+
+function entryUnits(block: string, tasks: TaskRecord[], indexes: IndexChange[]): Unit[] {
+  const [task] = tasks;
+  if (task) return [{ id: task.id, expect: task.version, state: task.state, repair: true, indexes }];
+  return [{ id: `${block}0000000000`, expect: 0, state: 'queued', repair: true, indexes }];
+}

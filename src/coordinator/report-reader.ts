@@ -1,0 +1,244 @@
+/*
+ * Reads the shard's reports in order and applies each once. Authoritative is the cursor, which moves in the same commit
+ * as the effects: whoever owns the shard next goes on exactly there. A unit that lost (someone cancelled meanwhile) stops
+ * the cursor before its entry; the rest is read and decided again, and what had won already is refused then by attempt
+ * and sequence. An entry that fails a check, or whose commit the store refuses even alone, goes to the quarantine, and
+ * the cursor passes it: one bad entry must not hold up a shard.
+ */
+import { StoreUnavailableError } from '../errors.ts';
+import { openEnvelope } from '../message/envelope.ts';
+import { workerIdOf } from '../message/principals.ts';
+import { pause } from '../runtime/runtime.ts';
+import { backoffMs, patiently } from '../store/patience.ts';
+import { type CommitReply, type QuarantineEntry, type StreamEntry, streamPlace, UNITS_MAX } from '../store/store.ts';
+import { decodeTask } from '../task/codec.ts';
+import type { TaskRecord } from '../task/task.ts';
+import { type DecidedReports, decideReports, type ReportEntry } from './decide-reports.ts';
+import { commitOwned, type OwnerContext, OwnershipLost } from './owner-context.ts';
+
+const ENTRIES_PER_READ = 200;
+const WAIT_MS = 1_000;
+/** A commit that keeps losing units is decided again this often at once; then the loop turns and begins afresh. */
+const ROUNDS_MAX = 10;
+const TRIM_EVERY_MS = 1_000;
+
+/** An entry on its way through: verified, or on its way to the quarantine. */
+type Opened = { entry: ReportEntry } | { id: string; quarantine: QuarantineEntry };
+
+export class ReportReader {
+  readonly #context: OwnerContext;
+  readonly #passedWaiters = new Set<() => void>();
+  #cursor = '0-0';
+  #trimmedAt = 0;
+  #reading = false;
+  /** Local time at which the loop last moved. */
+  movedAt = 0;
+
+  constructor(context: OwnerContext) {
+    this.#context = context;
+  }
+
+  get cursor(): string {
+    return this.#cursor;
+  }
+
+  async run(): Promise<void> {
+    const { signal, runtime, observe } = this.#context;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        if (!this.#reading) await this.#begin();
+        await this.#turn();
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted || error instanceof OwnershipLost) return;
+        if (error instanceof StoreUnavailableError) this.#context.onAway();
+        else observe({ type: 'fault', where: `report reader of shard ${this.#context.shard}`, error });
+        this.#reading = false;
+        await pause(runtime, backoffMs(++failures, runtime.random()), signal);
+      }
+    }
+  }
+
+  /** True once every entry up to `id` has been applied; false when that took longer than `waitMs`. */
+  async passed(id: string, waitMs: number): Promise<boolean> {
+    const { runtime, signal } = this.#context;
+    const until = runtime.now() + waitMs;
+    while (compareEntries(this.#cursor, id) < 0) {
+      const left = until - runtime.now();
+      if (left <= 0 || signal.aborted) return false;
+      const moved = new AbortController();
+      const wake = () => moved.abort();
+      this.#passedWaiters.add(wake);
+      await pause(runtime, left, AbortSignal.any([moved.signal, signal]));
+      this.#passedWaiters.delete(wake);
+    }
+    return true;
+  }
+
+  async #begin(): Promise<void> {
+    const { store, shard } = this.#context;
+    this.#moveTo(await store.reportCursor(shard));
+    this.#reading = true;
+    this.movedAt = this.#context.runtime.now();
+  }
+
+  async #turn(): Promise<void> {
+    const { store, shard, runtime, signal } = this.#context;
+    const from = [{ stream: 'reports' as const, after: this.#cursor }];
+    const [batch] = await store.readStreams(shard, { from, count: ENTRIES_PER_READ, waitMs: WAIT_MS, signal });
+    this.movedAt = runtime.now();
+    if (batch && batch.entries.length > 0) await this.#apply(batch.entries);
+    if (runtime.now() - this.#trimmedAt < TRIM_EVERY_MS) return;
+    this.#trimmedAt = runtime.now();
+    await store.trim(shard, 'reports', this.#cursor);
+  }
+
+  async #apply(entries: StreamEntry[]): Promise<void> {
+    const now = this.#context.clock.now();
+    const opened = entries.map((entry) => this.#open(entry, now));
+    for (let from = 0; from < opened.length; ) {
+      const size = batchSize(opened, from);
+      await this.#applyBatch(opened.slice(from, from + size));
+      from += size;
+    }
+  }
+
+  #open(entry: StreamEntry, now: number): Opened {
+    const { shard, keys, policy, observe } = this.#context;
+    const text = entry.fields.e ?? '';
+    const entryTime = Number(entry.id.split('-')[0]);
+    const stream = streamPlace(shard, 'reports');
+    const expected = { to: 'coordinators' as const, stream, streamKind: 'reports' as const };
+    const opened = openEnvelope(text, { ...expected, deployment: policy.deployment, now, entryTime }, keys);
+    if (!opened.ok || opened.message.type !== 'task.report') {
+      const [reason, detail] = opened.ok ? ['type', opened.message.type] : [opened.reason, opened.detail];
+      observe({ type: 'message.rejected', reason, detail, stream: 'reports', entry: entry.id });
+      return { id: entry.id, quarantine: { stream: 'reports', entry: entry.id, reason, text } };
+    }
+    const { from, body, issuedAt } = opened.message;
+    const { reports, incarnation } = body;
+    if (new Set(reports.map((report) => report.task)).size > UNITS_MAX) {
+      return { id: entry.id, quarantine: { stream: 'reports', entry: entry.id, reason: 'body', text } };
+    }
+    observe({ type: 'message.received', message: 'task.report', count: 1, latencyMs: Math.max(0, now - issuedAt) });
+    return { entry: { id: entry.id, worker: workerIdOf(from) ?? '', incarnation, reports } };
+  }
+
+  async #applyBatch(opened: Opened[]): Promise<void> {
+    let rest = opened;
+    for (let round = 0; rest.length > 0 && round < ROUNDS_MAX; round++) {
+      try {
+        await this.#round(rest);
+      } catch (error) {
+        if (error instanceof OwnershipLost || error instanceof StoreUnavailableError) throw error;
+        await this.#alone(rest, error);
+      }
+      rest = rest.filter((one) => compareEntries(idOf(one), this.#cursor) > 0);
+    }
+    if (rest.length > 0) throw new Error(`${rest.length} report entries still in conflict after ${ROUNDS_MAX} rounds`);
+  }
+
+  /** Decides and commits `opened` from the cursor on; what lost stays behind the cursor for the next round. */
+  async #round(opened: Opened[]): Promise<void> {
+    const { runtime, policy, observe } = this.#context;
+    const batch = opened.flatMap((one) => ('entry' in one ? [one.entry] : []));
+    const { records, now } = await this.#read(batch);
+    const decided = decideReports(batch, records, { now, policy, jitter: runtime.random });
+    const units = new Map(decided.entries.map((entry) => [entry.id, entry.units]));
+    const reply = await commitOwned(this.#context, {
+      units: decided.units,
+      cursor: {
+        from: this.#cursor,
+        entries: opened.map((one) => ({ id: idOf(one), units: units.get(idOf(one)) ?? [] })),
+      },
+      release: decided.release,
+      quarantine: opened.flatMap((one) => ('quarantine' in one ? [one.quarantine] : [])),
+    });
+    if (reply.fenced === 'cursor') return this.#begin();
+    this.#moveTo(reply.cursor ?? this.#cursor);
+    this.#tell(decided, reply);
+    for (const { report, reason } of decided.refused) {
+      observe({ type: 'state.refused', id: report.task, command: report.kind, reason });
+    }
+  }
+
+  async #read(batch: ReportEntry[]): Promise<{ records: Map<string, TaskRecord>; now: number }> {
+    const { store, clock, shard, runtime, signal } = this.#context;
+    const ids = [...new Set(batch.flatMap((entry) => entry.reports.map((report) => report.task)))];
+    if (ids.length === 0) return { records: new Map(), now: clock.now() };
+    const read = () => clock.learn(() => store.read(shard, ids));
+    const { tasks, now } = await patiently(read, { runtime, tries: 20, signal, onAway: this.#context.onAway });
+    const records = new Map<string, TaskRecord>();
+    for (const task of tasks) if (task) records.set(task.id, decodeTask(task));
+    return { records, now };
+  }
+
+  /** The commit failed as a whole: each entry is tried alone, and what fails then goes to the quarantine. */
+  async #alone(opened: Opened[], error: unknown): Promise<void> {
+    const { observe, shard } = this.#context;
+    observe({ type: 'fault', where: `commit of ${opened.length} report entries of shard ${shard}`, error });
+    const [first] = opened;
+    if (!first) return;
+    if (opened.length === 1) return this.#quarantine(first, error);
+    for (const one of opened) {
+      try {
+        await this.#round([one]);
+      } catch (failure) {
+        if (failure instanceof OwnershipLost || failure instanceof StoreUnavailableError) throw failure;
+        await this.#quarantine(one, failure);
+      }
+      // What is left of it behind the cursor was in conflict: the next round takes it up again, in order.
+      if (compareEntries(idOf(one), this.#cursor) > 0) return;
+    }
+  }
+
+  async #quarantine(one: Opened, error: unknown): Promise<void> {
+    const text = 'quarantine' in one ? one.quarantine.text : JSON.stringify(one.entry).slice(0, 4_096);
+    const reason = `commit: ${error instanceof Error ? error.message : String(error)}`.slice(0, 200);
+    const reply = await commitOwned(this.#context, {
+      units: [],
+      cursor: { from: this.#cursor, entries: [{ id: idOf(one), units: [] }] },
+      quarantine: [{ stream: 'reports', entry: idOf(one), reason, text }],
+    });
+    this.#moveTo(reply.cursor ?? this.#cursor);
+  }
+
+  #tell(decided: DecidedReports, reply: CommitReply): void {
+    const { onCommitted, observe } = this.#context;
+    decided.changed.forEach(({ before, after, events }, i) => {
+      const outcome = reply.units[i];
+      if (outcome?.ok) onCommitted(after, events);
+      else observe({ type: 'state.conflict', id: before.id, where: 'report' });
+    });
+  }
+
+  #moveTo(cursor: string): void {
+    this.#cursor = cursor;
+    for (const wake of [...this.#passedWaiters]) wake();
+  }
+}
+
+function idOf(one: Opened): string {
+  return 'entry' in one ? one.entry.id : one.id;
+}
+
+/** As many entries as fit one commit: reports are counted, of which each makes at most one unit. */
+function batchSize(opened: Opened[], from: number): number {
+  let reports = 0;
+  let size = 0;
+  for (let i = from; i < opened.length; i++) {
+    const one = opened[i]!;
+    reports += 'entry' in one ? one.entry.reports.length : 0;
+    if (size > 0 && reports > UNITS_MAX) break;
+    size += 1;
+  }
+  return size;
+}
+
+/** Stream ids are `milliseconds-sequence`, both numbers. */
+export function compareEntries(a: string, b: string): number {
+  const [aTime = '0', aSeq = '0'] = a.split('-');
+  const [bTime = '0', bSeq = '0'] = b.split('-');
+  return Number(aTime) - Number(bTime) || Number(aSeq) - Number(bSeq);
+}

@@ -1,0 +1,82 @@
+/*
+ * One round of assigning in one shard: take what fits the free credit, check each seal, place, decide, sign, commit, and
+ * give back at once what fitted nowhere. Taking is atomic in the store, so two distributors never work on the same task;
+ * between the take and the commit only a cancel or a pause can come, which the commit then loses to by version.
+ */
+import type { KeyRing } from '../message/keys.ts';
+import type { Observe } from '../runtime/observer.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { isUrgentLane } from '../scheduling/lane.ts';
+import { placeTasks } from '../scheduling/placement.ts';
+import { planTake } from '../scheduling/plan.ts';
+import { patiently } from '../store/patience.ts';
+import { type LanePlace, type Store, type TakenTask, UNITS_MAX } from '../store/store.ts';
+import type { StoreClock } from '../store/store-clock.ts';
+import { decodeTask } from '../task/codec.ts';
+import type { SystemPolicy } from '../task/policy.ts';
+import { AssigningBatch, type Candidate, problemOf } from './assigning-batch.ts';
+import type { Fleet, Member } from './fleet.ts';
+
+const LANES_PER_TAKE = 1_000;
+
+export interface AssignerOptions {
+  id: string;
+  shard: number;
+  store: Store;
+  keys: KeyRing;
+  clock: StoreClock;
+  runtime: Runtime;
+  policy: SystemPolicy;
+  observe: Observe;
+  fleet: Fleet;
+  /** Tasks in one take at most. */
+  batchSizeMax: number;
+}
+
+export class Assigner {
+  readonly #options: AssignerOptions;
+  /** Where the next take goes on, when the last one ended at its bound of lanes. */
+  #after: LanePlace | undefined;
+
+  constructor(options: AssignerOptions) {
+    this.#options = options;
+  }
+
+  /** Answers how many tasks were taken; a full batch means that there may be more. */
+  async round(): Promise<{ taken: number; more: boolean }> {
+    const { store, shard, clock, runtime, fleet, policy, batchSizeMax } = this.#options;
+    const members = fleet.available(clock.now(), policy.instanceTtlMs);
+    const plan = planTake(members);
+    const max = Math.min(plan.max, batchSizeMax, UNITS_MAX);
+    if (max === 0) return { taken: 0, more: false };
+    const token = runtime.id(16);
+    const request = { token, max, urgentMax: Math.min(plan.urgentMax, max), agents: plan.agents };
+    const after = this.#after;
+    const call = () => clock.learn(() => store.take(shard, { ...request, lanesMax: LANES_PER_TAKE, after }));
+    const reply = await patiently(call, { runtime, tries: 2 });
+    this.#after = reply.next;
+    if (reply.tasks.length > 0) await this.#assign(token, reply.tasks, members, reply.now);
+    return { taken: reply.tasks.length, more: reply.tasks.length === max || reply.next !== undefined };
+  }
+
+  async #assign(token: string, taken: TakenTask[], members: Member[], now: number): Promise<void> {
+    const batch = new AssigningBatch(this.#options, token, now);
+    const candidates: Candidate[] = [];
+    for (const { task: stored, lane } of taken) {
+      const task = decodeTask(stored);
+      const problem = problemOf(task, this.#options.keys);
+      if (problem === null) candidates.push({ task, agent: task.spec.agent, urgent: isUrgentLane(lane) });
+      else batch.reject(task, problem);
+    }
+    const { assignments, unplaced } = placeTasks(candidates, members, now);
+    for (const { task: candidate, worker } of assignments) batch.assign(candidate, worker);
+    await batch.commit();
+    if (unplaced.length > 0) await this.#giveBack(token, unplaced);
+  }
+
+  async #giveBack(token: string, unplaced: Candidate[]): Promise<void> {
+    const { store, shard, runtime } = this.#options;
+    const ids = unplaced.map(({ task }) => task.id);
+    await patiently(() => store.giveBack(shard, token, ids), { runtime, tries: 2 });
+  }
+}

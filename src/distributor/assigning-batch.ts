@@ -1,0 +1,154 @@
+import { assignmentOf, assignPost, Letters } from '../fleet/mail.ts';
+import type { Assignment } from '../message/bodies.ts';
+import type { KeyRing } from '../message/keys.ts';
+import { checkSeal, digestOf } from '../message/seal.ts';
+import { unitOf } from '../store/commit.ts';
+import { patiently } from '../store/patience.ts';
+import type { Commit, QuarantineEntry, Unit } from '../store/store.ts';
+import type { TaskEvent } from '../task/events.ts';
+import type { TaskRecord } from '../task/task.ts';
+import { type Command, transition } from '../task/transition.ts';
+import type { AssignerOptions } from './assigner.ts';
+import type { Member } from './fleet.ts';
+
+/** A reservation lasts 2 s: a commit that has not gone through by then would lose anyway. */
+const TRIES = 5;
+const ATTEMPT_ID_LENGTH = 16;
+
+/** A task that was taken, opened and checked. */
+export interface Candidate {
+  task: TaskRecord;
+  agent: string;
+  urgent: boolean;
+}
+
+interface Step {
+  after: TaskRecord;
+  events: TaskEvent[];
+  /** Where it went; null for a rejection. */
+  member: Member | null;
+}
+
+/** Null when the specification is as a coordinator sealed it and the input is the one it names. */
+export function problemOf(task: TaskRecord, keys: KeyRing): string | null {
+  const verdict = checkSeal(task.sealed.text, task.sealed.seal, keys);
+  if (verdict !== 'ok')
+    return `the seal of its specification is ${verdict === 'wrong' ? 'wrong' : 'of an unknown key'}`;
+  if (task.spec.id !== task.id) return `its specification belongs to task ${task.spec.id}`;
+  if (digestOf(task.input ?? 'null') !== task.spec.inputDigest) return 'its input is not the one that was submitted';
+  return null;
+}
+
+/** The units, letters and quarantine of one assigning commit. */
+export class AssigningBatch {
+  readonly #options: AssignerOptions;
+  /** Null: the tasks stand in their lanes, not in a reservation. */
+  readonly #token: string | null;
+  readonly #now: number;
+  readonly #units: Unit[] = [];
+  readonly #steps: Step[] = [];
+  readonly #letters = new Letters<Assignment>();
+  readonly #quarantine: QuarantineEntry[] = [];
+
+  constructor(options: AssignerOptions, token: string | null, now: number) {
+    this.#options = options;
+    this.#token = token;
+    this.#now = now;
+  }
+
+  /** Answers the attempt's id. */
+  assign({ task, urgent }: Candidate, member: Member): string {
+    const { fleet, shard, id, runtime } = this.#options;
+    const attemptId = runtime.id(ATTEMPT_ID_LENGTH);
+    const { worker, incarnation, ref } = member;
+    const unit = this.#units.length;
+    const after = this.#step(task, { type: 'assign', attemptId, worker, incarnation, distributor: id }, member);
+    fleet.occupy(ref, task.id, attemptId, { shard, urgent, now: this.#now });
+    // What may run only once must not be revived by showing its envelope again beside other winners (rule 3).
+    const alone = task.spec.delivery === 'at-most-once' ? `${ref} ${task.id}` : undefined;
+    this.#letters.add(ref, assignmentOf(after), unit, alone);
+    return attemptId;
+  }
+
+  reject(task: TaskRecord, message: string): void {
+    const { observe } = this.#options;
+    this.#step(task, { type: 'reject', message }, null);
+    const entry = {
+      stream: 'records',
+      entry: task.id,
+      reason: 'seal',
+      text: `${task.sealed.seal} ${task.sealed.text}`,
+    };
+    this.#quarantine.push(entry);
+    observe({ type: 'message.rejected', reason: 'seal', detail: message, stream: 'records', entry: task.id });
+  }
+
+  /** Answers for each unit, in the order they were added, whether it won. */
+  async commit(): Promise<boolean[]> {
+    if (this.#units.length === 0) return [];
+    const { store, shard, clock, runtime } = this.#options;
+    const letters = this.#letters.all();
+    const sender = this.#sender();
+    const commit: Commit = {
+      op: runtime.id(12),
+      units: this.#units,
+      post: letters.map((letter) => assignPost(sender, letter)),
+      quarantine: this.#quarantine,
+    };
+    const entries = new Map<number, string | null>();
+    try {
+      const call = () => clock.learn(() => store.commit(shard, commit));
+      const reply = await patiently(call, { runtime, tries: TRIES });
+      letters.forEach((letter, i) => {
+        for (const unit of letter.units) entries.set(unit, reply.units[unit]?.ok ? (reply.posted[i] ?? null) : null);
+      });
+      const won = reply.units.map((outcome) => outcome.ok);
+      this.#tell(won);
+      return won;
+    } finally {
+      // Also when the outcome is unknown: what did reach the worker is in its next heartbeat.
+      this.#settle(entries);
+    }
+  }
+
+  #sender() {
+    const { keys, clock, runtime, policy, shard } = this.#options;
+    return { principal: 'distributors' as const, keys, clock, runtime, deployment: policy.deployment, shard };
+  }
+
+  #step(task: TaskRecord, command: Command, member: Member | null): TaskRecord {
+    const decided = transition(task, command, this.#now);
+    if (!decided.ok)
+      throw new Error(`task ${task.id} was taken as queued but refused ${command.type}: ${decided.reason}`);
+    const unit = unitOf(task, decided.next, this.#options.policy);
+    if (this.#token !== null) {
+      // It stands in the reservation now, not in its lane.
+      unit.indexes = unit.indexes.filter((change) => !('lane' in change));
+      unit.token = this.#token;
+    }
+    this.#units.push(unit);
+    this.#steps.push({ after: decided.next, events: decided.events, member });
+    return decided.next;
+  }
+
+  #settle(entries: Map<number, string | null>): void {
+    this.#steps.forEach(({ after, member }, unit) => {
+      const attempt = after.trail.attempt;
+      if (member && attempt) this.#options.fleet.settle(member.ref, after.id, attempt.id, entries.get(unit) ?? null);
+    });
+  }
+
+  #tell(won: boolean[]): void {
+    const { observe } = this.#options;
+    const sent = this.#letters.all().length;
+    if (sent > 0) observe({ type: 'message.sent', message: 'task.assign', count: sent });
+    this.#steps.forEach(({ after, events }, unit) => {
+      if (!won[unit]) observe({ type: 'state.conflict', id: after.id, where: 'assign' });
+      else
+        for (const { type, id, agent, at } of events) {
+          const facts = { worker: after.trail.worker, code: after.trail.error?.code };
+          observe({ type: 'task.moved', event: type, id, agent, state: after.state, at, facts });
+        }
+    });
+  }
+}

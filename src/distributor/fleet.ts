@@ -1,0 +1,185 @@
+/*
+ * What a distributor knows of the workers that belong to it: how many attempts each one holds. Three sources, in rising
+ * weight: its own assignments count from before their commit; unsigned hints on the wake-up stream free slots at once;
+ * each heartbeat corrects everything it can speak of. A wrong count costs a hand-back, never a task.
+ */
+
+import type { SeenBeat } from '../fleet/heartbeat-watch.ts';
+import type { WorkerCapacity } from '../scheduling/placement.ts';
+import { heldName, holderOf } from '../store/store.ts';
+import { shardOf } from '../task/id.ts';
+
+/** An attempt that a worker has not released, as far as we know. */
+interface HeldAttempt {
+  shard: number;
+  urgent: boolean;
+  /** Mailbox entry that carries it; null until its commit was answered, undefined when only the worker spoke of it. */
+  entry: string | null | undefined;
+}
+
+export interface Member extends WorkerCapacity {
+  /** `worker@incarnation` */
+  ref: string;
+  worker: string;
+  incarnation: string;
+  agents: Set<string>;
+  quick: Set<string>;
+  at: number;
+}
+
+interface Known extends Member {
+  ready: boolean;
+  /** Handed something back: nothing more before its next heartbeat. */
+  rests: boolean;
+  held: Map<string, HeldAttempt>;
+}
+
+/** What a worker says on the wake-up stream, unsigned. */
+export interface Hint {
+  w: string;
+  i: string;
+  /** Attempts released. */
+  r?: string[];
+  /** Credit beyond slots, and for which agents. */
+  x?: number;
+  q?: string[];
+  /** It handed something back that exceeded its credit. */
+  b?: boolean;
+}
+
+export class Fleet {
+  readonly #id: string;
+  readonly #members = new Map<string, Known>();
+
+  /** @param id of this distributor: workers whose heartbeat names it belong here */
+  constructor(id: string) {
+    this.#id = id;
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** Workers that take work now: heard within their lease, ready, and not resting. */
+  available(now: number, instanceTtlMs: number): Member[] {
+    const members: Member[] = [];
+    for (const member of this.#members.values()) {
+      if (member.ready && !member.rests && now - member.at <= instanceTtlMs) members.push(member);
+    }
+    return members;
+  }
+
+  member(worker: string): Member | undefined {
+    return [...this.#members.values()].find((member) => member.worker === worker);
+  }
+
+  /** Takes in a verified heartbeat that was read in `shard`. */
+  hear(seen: SeenBeat, shard: number): void {
+    const { heartbeat } = seen;
+    const ref = holderOf(heartbeat.worker, heartbeat.incarnation);
+    this.#removeOthers(heartbeat.worker, ref);
+    if (heartbeat.distributor !== this.#id) return void this.#members.delete(ref);
+    const member = this.#members.get(ref) ?? newMember(ref, heartbeat.worker, heartbeat.incarnation);
+    this.#members.set(ref, member);
+    member.at = Math.max(member.at, seen.at);
+    member.ready = heartbeat.ready && heartbeat.alive && !heartbeat.draining;
+    member.rests = false;
+    member.slots = heartbeat.slots;
+    member.extra = heartbeat.extra;
+    member.quick = new Set(heartbeat.quick);
+    member.agents = new Set(heartbeat.agents.map((agent) => agent.name));
+    if (heartbeat.load) member.load = { cpu: heartbeat.load.cpu, memory: heartbeat.load.memory };
+    const listed = [...heartbeat.unstarted, ...heartbeat.started].filter((held) => shardOf(held) === shard);
+    correct(member, shard, new Set(listed), heartbeat.mailbox);
+  }
+
+  /** Takes in a hint; answers whether it freed anything. Anyone may have written it: what does not fit is ignored. */
+  hint(hint: Hint): boolean {
+    const member = this.#members.get(holderOf(hint.w, hint.i));
+    if (!member) return false;
+    if (typeof hint.x === 'number' && Number.isInteger(hint.x) && hint.x >= 0) member.extra = Math.min(hint.x, 10_000);
+    if (Array.isArray(hint.q)) member.quick = new Set(hint.q.filter((agent) => typeof agent === 'string'));
+    if (hint.b === true) member.rests = true;
+    if (!Array.isArray(hint.r)) return false;
+    let freed = false;
+    for (const held of hint.r) freed = member.held.delete(held) || freed;
+    if (freed) count(member);
+    return freed;
+  }
+
+  /** Counts an assignment before its commit: the hint of a quick attempt may come before the commit's answer. */
+  occupy(ref: string, task: string, attemptId: string, facts: { shard: number; urgent: boolean; now: number }): void {
+    const member = this.#members.get(ref);
+    if (!member) return;
+    member.held.set(heldName(task, attemptId), { shard: facts.shard, urgent: facts.urgent, entry: null });
+    member.lastAssignedAt = Math.max(member.lastAssignedAt, facts.now);
+    count(member);
+  }
+
+  /** The commit was answered: the assignment is in this mailbox entry, or lost (null). */
+  settle(ref: string, task: string, attemptId: string, entry: string | null): void {
+    const member = this.#members.get(ref);
+    const name = heldName(task, attemptId);
+    const held = member?.held.get(name);
+    if (!member || !held) return;
+    if (entry === null) member.held.delete(name);
+    else held.entry = entry;
+    count(member);
+  }
+
+  /** Forgets workers that have not been heard of for `ttls` lease times. */
+  forget(now: number, instanceTtlMs: number, ttls = 4): void {
+    for (const [ref, member] of this.#members) if (now - member.at > ttls * instanceTtlMs) this.#members.delete(ref);
+  }
+
+  #removeOthers(worker: string, ref: string): void {
+    for (const [other, member] of this.#members) {
+      if (member.worker === worker && other !== ref) this.#members.delete(other);
+    }
+  }
+}
+
+function newMember(ref: string, worker: string, incarnation: string): Known {
+  return {
+    ref,
+    worker,
+    incarnation,
+    agents: new Set(),
+    quick: new Set(),
+    slots: 0,
+    extra: 0,
+    occupied: 0,
+    urgent: 0,
+    lastAssignedAt: 0,
+    at: 0,
+    ready: false,
+    rests: false,
+    held: new Map(),
+  };
+}
+
+/** What the worker lists it holds; what it has read and does not list it has released; what it has not read is on its way. */
+function correct(member: Known, shard: number, listed: Set<string>, mailbox: string): void {
+  for (const [name, held] of member.held) {
+    if (held.shard !== shard || listed.has(name)) continue;
+    const onItsWay = held.entry === null || (held.entry !== undefined && isAfter(held.entry, mailbox));
+    if (!onItsWay) member.held.delete(name);
+  }
+  for (const name of listed) {
+    if (!member.held.has(name)) member.held.set(name, { shard, urgent: false, entry: undefined });
+  }
+  count(member);
+}
+
+function count(member: Known): void {
+  member.occupied = member.held.size;
+  let urgent = 0;
+  for (const held of member.held.values()) if (held.urgent) urgent += 1;
+  member.urgent = urgent;
+}
+
+function isAfter(entry: string, cursor: string): boolean {
+  const [aTime = '0', aSeq = '0'] = entry.split('-');
+  const [bTime = '0', bSeq = '0'] = cursor.split('-');
+  return Number(aTime) > Number(bTime) || (Number(aTime) === Number(bTime) && Number(aSeq) > Number(bSeq));
+}

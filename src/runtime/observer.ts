@@ -1,0 +1,27 @@
+/*
+ * What the parts tell about themselves. Whoever logs, counts or draws is a listener; the parts know none of them.
+ */
+export type Observation =
+  | { type: 'message.sent' | 'message.received'; message: string; count: number; latencyMs?: number; to?: string }
+  | { type: 'message.rejected'; reason: string; detail: string; stream: string; entry: string }
+  | { type: 'task.moved'; event: string; id: string; agent: string; state: string; at: number; facts?: TaskFacts }
+  | { type: 'task.retried'; agent: string }
+  | { type: 'attempt.failed'; id: string; agent: string; code: string; worker: string }
+  | { type: 'state.conflict'; id: string; where: string }
+  | { type: 'state.refused'; id: string; command: string; reason: string }
+  | { type: 'lease.expired'; worker: string; incarnation: string; attempts: number }
+  | { type: 'leader.became' | 'leader.lost'; shard: number; epoch: string; why?: string }
+  | { type: 'leader.waiting'; shard: number }
+  | { type: 'store.away' | 'store.back'; where: string; message: string }
+  | { type: 'records.repaired'; shard: number; entries: number }
+  | { type: 'records.pruned'; shard: number; tasks: number }
+  | { type: 'fault'; where: string; error: unknown };
+
+export interface TaskFacts {
+  queueWaitMs?: number;
+  runMs?: number;
+  worker?: string;
+  code?: string;
+}
+
+export type Observe = (observation: Observation) => void;

@@ -1,0 +1,142 @@
+import { z } from 'zod';
+import { AgentSystemError } from '../errors.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { Store } from '../store/store.ts';
+
+const REFRESH_MS = 5_000;
+const REFRESH_FOR_UNKNOWN_MS = 250;
+const NEAR_MAX = 3;
+
+/** What coordinators know of an agent that some worker once registered. */
+export interface AgentCard {
+  name: string;
+  version?: string;
+  description?: string;
+  methods: Record<string, { input?: unknown; output?: unknown }>;
+}
+
+interface KnownAgent {
+  card: AgentCard;
+  text: string;
+  /** Built from the card's JSON Schema on first use; null where the schema cannot be read. */
+  schemas: Map<string, z.ZodType | null>;
+}
+
+/** The agents ever registered: a task for one of them is accepted even while none of its workers is there. */
+export class AgentCatalog {
+  readonly #store: Store;
+  readonly #runtime: Runtime;
+  #known = new Map<string, KnownAgent>();
+  #readAt = Number.NEGATIVE_INFINITY;
+  #reading: Promise<void> | null = null;
+
+  constructor(store: Store, runtime: Runtime) {
+    this.#store = store;
+    this.#runtime = runtime;
+  }
+
+  async cards(): Promise<AgentCard[]> {
+    await this.#refresh(REFRESH_FOR_UNKNOWN_MS);
+    return [...this.#known.values()].map((known) => known.card);
+  }
+
+  /** Throws UNKNOWN_AGENT (with near names), UNKNOWN_METHOD or BAD_REQUEST (with the fields of the input at fault). */
+  async check(agent: string, method: string, input: unknown): Promise<void> {
+    if (!this.#known.has(agent)) await this.#refresh(REFRESH_FOR_UNKNOWN_MS);
+    else if (this.#stale(REFRESH_MS)) void this.#refresh(REFRESH_MS).catch(() => undefined);
+    const known = this.#known.get(agent) ?? this.#unknown(agent);
+    if (!Object.hasOwn(known.card.methods, method)) unknownMethod(known.card, method);
+    const checked = schemaOf(known, method)?.safeParse(input);
+    if (checked && !checked.success) throw inputRefused(agent, checked.error);
+  }
+
+  #stale(ms: number): boolean {
+    return this.#runtime.now() - this.#readAt >= ms;
+  }
+
+  async #refresh(olderThanMs: number): Promise<void> {
+    if (!this.#stale(olderThanMs)) return;
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = null;
+    });
+    await this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const entries = await this.#store.catalog();
+    const known = new Map<string, KnownAgent>();
+    for (const { name, card } of entries) {
+      const before = this.#known.get(name);
+      known.set(name, before?.text === card ? before : { card: JSON.parse(card), text: card, schemas: new Map() });
+    }
+    this.#known = known;
+    this.#readAt = this.#runtime.now();
+  }
+
+  #unknown(agent: string): never {
+    const near = nearest(agent, [...this.#known.keys()]);
+    const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '; no agent is registered by a worker yet';
+    throw new AgentSystemError('UNKNOWN_AGENT', `no worker ever registered an agent "${agent}"${hint}`, {
+      details: { agent, near },
+    });
+  }
+}
+
+function unknownMethod(card: AgentCard, method: string): never {
+  const methods = Object.keys(card.methods);
+  throw new AgentSystemError(
+    'UNKNOWN_METHOD',
+    `agent ${card.name} has no method "${method}", it has ${methods.join(', ')}`,
+    {
+      details: { agent: card.name, method, methods },
+    },
+  );
+}
+
+function inputRefused(agent: string, error: z.ZodError): AgentSystemError {
+  const fields = error.issues.map(({ path, message }) => ({ field: ['input', ...path].join('.'), problem: message }));
+  const text = fields.map(({ field, problem }) => `${field}: ${problem}`).join('; ');
+  return new AgentSystemError('BAD_REQUEST', `the input does not fit agent ${agent}: ${text}`, { details: { fields } });
+}
+
+function schemaOf(known: KnownAgent, method: string): z.ZodType | null {
+  const cached = known.schemas.get(method);
+  if (cached !== undefined) return cached;
+  const schema = readSchema(known.card.methods[method]?.input);
+  known.schemas.set(method, schema);
+  return schema;
+}
+
+/** A schema this version of zod cannot read is left to the worker, which checks every input with the original. */
+function readSchema(json: unknown): z.ZodType | null {
+  if (json === undefined || json === null) return null;
+  try {
+    return z.fromJSONSchema(json as Parameters<typeof z.fromJSONSchema>[0]);
+  } catch {
+    return null;
+  }
+}
+
+/** Names at most a third of the longer name's letters away, nearest first. */
+export function nearest(name: string, among: string[]): string[] {
+  return among
+    .map((other) => ({ other, distance: editDistance(name.toLowerCase(), other.toLowerCase()) }))
+    .filter(({ other, distance }) => distance <= Math.max(name.length, other.length) / 3)
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, NEAR_MAX)
+    .map(({ other }) => other);
+}
+
+/** Levenshtein distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substituted = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substituted, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

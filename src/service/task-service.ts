@@ -1,0 +1,301 @@
+/*
+ * The one door to tasks for every face, the command line and the library. It decides nothing about states: it checks
+ * what comes in, gives commands to the state machine, commits what that answers, and waits for what others commit.
+ */
+import { AgentSystemError } from '../errors.ts';
+import { signEnvelope } from '../message/envelope.ts';
+import type { KeyRing } from '../message/keys.ts';
+import { workerAddress } from '../message/principals.ts';
+import { Batcher } from '../runtime/batcher.ts';
+import type { Observe } from '../runtime/observer.ts';
+import { pause, type Runtime } from '../runtime/runtime.ts';
+import { scoreOf } from '../scheduling/order.ts';
+import { unitOf } from '../store/commit.ts';
+import { backoffMs, patiently } from '../store/patience.ts';
+import {
+  type Commit,
+  type Durability,
+  holderOf,
+  type Post,
+  type ReadParts,
+  type Store,
+  streamPlace,
+  UNITS_MAX,
+} from '../store/store.ts';
+import type { StoreClock } from '../store/store-clock.ts';
+import { decodeTask } from '../task/codec.ts';
+import { isTaskId, shardOf } from '../task/id.ts';
+import type { SystemPolicy } from '../task/policy.ts';
+import { isTerminal, type TaskRecord } from '../task/task.ts';
+import { type Command, type TaskMessage, transition } from '../task/transition.ts';
+import { type HistoryLine, historyOf, type TaskView, viewOf } from '../task/view.ts';
+import type { AgentCatalog } from './agent-catalog.ts';
+import { checkRequest, type SubmitRequest } from './submit-request.ts';
+import { DEFAULT_METHOD, Submitter } from './submitter.ts';
+import { type ListFilter, listTasks, type TaskPage } from './task-list.ts';
+import type { Waiters } from './waiters.ts';
+
+const CONFLICT_TRIES = 8;
+const READ_TRIES = 2;
+/** Changes come by the event stream; a stream that was trimmed or removed is made good by looking this often. */
+const LOOK_AGAIN_MS = 3_000;
+export const WAIT_MAX_MS = 300_000;
+
+export interface TaskServiceOptions {
+  store: Store;
+  keys: KeyRing;
+  clock: StoreClock;
+  runtime: Runtime;
+  policy: SystemPolicy;
+  catalog: AgentCatalog;
+  waiters: Waiters;
+  observe: Observe;
+  durability: () => Durability;
+}
+
+export interface Submitted {
+  task: TaskView;
+  /** False: the same request was seen before, this is its task. */
+  created: boolean;
+}
+
+export class TaskService {
+  readonly #options: TaskServiceOptions;
+  readonly #submitter: Submitter;
+  readonly #reads = new Map<string, Batcher<string, TaskRecord | null>>();
+
+  constructor(options: TaskServiceOptions) {
+    this.#options = options;
+    this.#submitter = new Submitter(options);
+  }
+
+  /**
+   * @returns the task and whether it is new
+   * @throws BAD_REQUEST, UNKNOWN_AGENT, UNKNOWN_METHOD, PAYLOAD_TOO_LARGE, KEY_CONFLICT, QUEUE_FULL, STORE_UNAVAILABLE
+   */
+  async submit(raw: unknown): Promise<Submitted> {
+    const request = checkRequest(raw);
+    const input = request.input === undefined ? null : request.input;
+    const text = JSON.stringify(input);
+    this.#checkSize(text);
+    await this.#options.catalog.check(request.agent, request.method ?? DEFAULT_METHOD, input);
+    await this.#checkRoom();
+    const created = await this.#submitter.submit(request, text);
+    if (created.created) return { task: this.#view(created.task), created: true };
+    if (!created.same) throw keyConflict(request, created.id);
+    return { task: await this.get(created.id), created: false };
+  }
+
+  /** Each request on its own: one that is refused does not keep the others out. */
+  submitMany(requests: SubmitRequest[]): Promise<(Submitted | AgentSystemError)[]> {
+    return Promise.all(
+      requests.map((request) =>
+        this.submit(request).catch((error: unknown) => {
+          if (error instanceof AgentSystemError) return error;
+          throw error;
+        }),
+      ),
+    );
+  }
+
+  /** @throws NOT_FOUND */
+  async get(id: string): Promise<TaskView> {
+    return this.#view(await this.#record(id, { input: true, result: true }));
+  }
+
+  async list(filter: ListFilter): Promise<TaskPage> {
+    const { store, runtime, durability } = this.#options;
+    return patiently(() => listTasks(store, this.#options.policy.shards, filter, durability()), {
+      runtime,
+      tries: READ_TRIES,
+    });
+  }
+
+  async history(id: string): Promise<{ task: string; history: HistoryLine[]; dropped: number }> {
+    const { lines, dropped } = historyOf(await this.#record(id, {}));
+    return { task: id, history: lines, dropped };
+  }
+
+  /** The task once it has ended, or as it stands after `waitMs`; `ended` says which. Ends early when `signal` aborts. */
+  async result(id: string, waitMs: number, signal?: AbortSignal): Promise<{ ended: boolean; task: TaskView }> {
+    const { runtime, waiters } = this.#options;
+    const until = runtime.now() + Math.min(waitMs, WAIT_MAX_MS);
+    for (;;) {
+      // The waiter stands before the record is read: what is committed in between wakes it.
+      const woken = new AbortController();
+      const off = waiters.on(id, (state) => {
+        if (isTerminal(state as TaskRecord['state'])) woken.abort();
+      });
+      try {
+        const task = await this.#record(id, { input: true, result: true });
+        const left = until - runtime.now();
+        if (isTerminal(task.state) || left <= 0 || signal?.aborted) {
+          return { ended: isTerminal(task.state), task: this.#view(task) };
+        }
+        const either = signal ? AbortSignal.any([woken.signal, signal]) : woken.signal;
+        await pause(runtime, Math.min(left, LOOK_AGAIN_MS), either);
+      } finally {
+        off();
+      }
+    }
+  }
+
+  /** Cancels at once, whatever the state; a worker that runs it is told. Cancelling a cancelled task changes nothing. */
+  async cancel(id: string, reason = 'cancelled on request'): Promise<TaskView> {
+    return this.#command(id, () => ({ type: 'cancel', reason }), 'cancelled');
+  }
+
+  /** Gives a failed or cancelled task a new set of attempts. */
+  async retry(id: string): Promise<TaskView> {
+    const { policy } = this.#options;
+    return this.#command(id, (task, now) => {
+      const score = scoreOf({ priority: task.spec.priority, queuedAt: now }, policy.priorityAgeing);
+      return { type: 'retry', score };
+    });
+  }
+
+  async #command(id: string, make: (task: TaskRecord, now: number) => Command, done?: string): Promise<TaskView> {
+    for (let tried = 1; tried <= CONFLICT_TRIES; tried++) {
+      const task = await this.#record(id, { input: true, result: true });
+      if (task.state === done) return this.#view(task);
+      const now = this.#options.clock.now();
+      const command = make(task, now);
+      const decided = transition(task, command, now);
+      if (!decided.ok) throw wrongState(task, command.type);
+      const committed = await this.#commit(task, decided.next, decided.messages);
+      if (committed) {
+        for (const event of decided.events) this.#moved(decided.next, event.type, event.at);
+        return this.#view(decided.next);
+      }
+      this.#options.observe({ type: 'state.conflict', id, where: command.type });
+      await pause(this.#options.runtime, backoffMs(tried, this.#options.runtime.random()));
+    }
+    throw new AgentSystemError('STATE_CONFLICT', `task ${id} changed ${CONFLICT_TRIES} times in between, try again`, {
+      retryable: true,
+    });
+  }
+
+  async #commit(before: TaskRecord, after: TaskRecord, messages: TaskMessage[]): Promise<boolean> {
+    const { store, clock, runtime, policy, waiters, observe } = this.#options;
+    const shard = shardOf(before.id);
+    const units = [unitOf(before, after, policy)];
+    const commit: Commit = {
+      op: runtime.id(12),
+      units,
+      post: messages.map((message) => this.#post(shard, after, message)),
+    };
+    const reply = await patiently(() => clock.learn(() => store.commit(shard, commit)), { runtime, tries: READ_TRIES });
+    if (!reply.units[0]?.ok) return false;
+    for (const message of messages) observe({ type: 'message.sent', message: message.type, count: 1 });
+    waiters.tell(after.id, after.state);
+    return true;
+  }
+
+  #post(shard: number, task: TaskRecord, message: TaskMessage): Post {
+    if (message.type !== 'task.cancel') throw new Error(`a command of the service sends no ${message.type}`);
+    const { keys, clock, runtime, policy } = this.#options;
+    const { worker, incarnation, attemptId, code, reason } = message;
+    const holder = holderOf(worker, incarnation);
+    const envelope = signEnvelope(
+      {
+        jti: runtime.id(16),
+        type: 'task.cancel',
+        from: 'coordinators',
+        to: workerAddress(worker, incarnation),
+        stream: streamPlace(shard, `mail:${holder}`),
+        deployment: policy.deployment,
+        now: clock.now(),
+        correlationId: task.spec.correlationId,
+        body: { cancels: [{ task: task.id, attemptId, reason, code }] },
+      },
+      keys,
+    );
+    return { holder, envelope, units: [0] };
+  }
+
+  #moved(task: TaskRecord, event: string, at: number): void {
+    this.#options.observe({ type: 'task.moved', event, id: task.id, agent: task.spec.agent, state: task.state, at });
+  }
+
+  /** Reads of one turn and the same parts go to a shard together. */
+  async #record(id: string, parts: ReadParts): Promise<TaskRecord> {
+    if (!isTaskId(id) || shardOf(id) >= this.#options.policy.shards) throw notFound(id);
+    const shard = shardOf(id);
+    const name = `${shard}${parts.input ? 'i' : ''}${parts.result ? 'r' : ''}`;
+    const reads = this.#reads.get(name) ?? this.#reader(shard, parts);
+    this.#reads.set(name, reads);
+    const task = await reads.add(id);
+    if (!task) throw notFound(id);
+    return task;
+  }
+
+  #reader(shard: number, parts: ReadParts): Batcher<string, TaskRecord | null> {
+    const { store, clock, runtime } = this.#options;
+    const run = async (ids: string[]) => {
+      const read = () => clock.learn(() => store.read(shard, ids, parts));
+      const { tasks } = await patiently(read, { runtime, tries: READ_TRIES });
+      return tasks.map((task) => task && decodeTask(task));
+    };
+    return new Batcher({ runtime, sizeMax: UNITS_MAX, flightsMax: 4, run });
+  }
+
+  #view(task: TaskRecord): TaskView {
+    return viewOf(task, this.#options.durability());
+  }
+
+  #checkSize(text: string): void {
+    const { maxPayloadBytes } = this.#options.policy;
+    const bytes = Buffer.byteLength(text);
+    if (bytes <= maxPayloadBytes) return;
+    throw new AgentSystemError(
+      'PAYLOAD_TOO_LARGE',
+      `the input has ${bytes} bytes, at most ${maxPayloadBytes} are taken (MAX_PAYLOAD_BYTES); put large data elsewhere and pass a reference`,
+      { details: { bytes, max: maxPayloadBytes } },
+    );
+  }
+
+  async #checkRoom(): Promise<void> {
+    const { queueMax } = this.#options.policy;
+    if (queueMax === null) return;
+    const waiting = await this.#depth();
+    if (waiting < queueMax) return;
+    throw new AgentSystemError('QUEUE_FULL', `${waiting} tasks are waiting, at most ${queueMax} may (QUEUE_MAX)`, {
+      retryable: true,
+    });
+  }
+
+  #depthRead: { at: number; waiting: Promise<number> } | null = null;
+
+  /** Waiting tasks in all, at most half a second old. */
+  #depth(): Promise<number> {
+    const { runtime, store, policy } = this.#options;
+    if (this.#depthRead && runtime.now() - this.#depthRead.at < 500) return this.#depthRead.waiting;
+    const shards = Array.from({ length: policy.shards }, (_, shard) => store.queues(shard, 10_000));
+    const waiting = Promise.all(shards).then((replies) =>
+      replies.flatMap((reply) => reply.queues).reduce((sum, queue) => sum + queue.length, 0),
+    );
+    this.#depthRead = { at: runtime.now(), waiting };
+    return waiting;
+  }
+}
+
+function notFound(id: string): AgentSystemError {
+  const form = isTaskId(id) ? '' : ' (a task id has 25 letters and digits)';
+  return new AgentSystemError('NOT_FOUND', `there is no task ${JSON.stringify(id.slice(0, 80))}${form}`, {
+    details: { id },
+  });
+}
+
+function wrongState(task: TaskRecord, command: string): AgentSystemError {
+  return new AgentSystemError('WRONG_STATE', `task ${task.id} is ${task.state}: it cannot ${command}`, {
+    details: { id: task.id, state: task.state },
+  });
+}
+
+function keyConflict(request: { agent: string; key?: string }, id: string): AgentSystemError {
+  return new AgentSystemError(
+    'KEY_CONFLICT',
+    `key ${JSON.stringify(request.key)} of agent ${request.agent} already stands for task ${id}, which was submitted with other content`,
+    { details: { key: request.key, id } },
+  );
+}
