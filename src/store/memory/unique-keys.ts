@@ -1,0 +1,35 @@
+import { SortedSet } from './sorted-set.ts';
+
+/** Expired keys dropped with each new one: more than one, so the expired ones cannot pile up. */
+const DROPPED_PER_ADD = 4;
+
+export interface KeyHolder {
+  id: string;
+  digest: string;
+}
+
+/** Keys under which one task at a time may live, each for a limited time. */
+export class UniqueKeys {
+  readonly #holders = new Map<string, KeyHolder>();
+  readonly #expiry = new SortedSet();
+
+  holder(key: string, now: number): KeyHolder | null {
+    const expiresAt = this.#expiry.score(key);
+    return expiresAt !== undefined && expiresAt > now ? this.#holders.get(key)! : null;
+  }
+
+  add(key: string, holder: KeyHolder, ttlMs: number, now: number): void {
+    this.#dropExpired(now);
+    this.#holders.set(key, holder);
+    this.#expiry.set(key, now + ttlMs);
+  }
+
+  #dropExpired(now: number): void {
+    for (let i = 0; i < DROPPED_PER_ADD; i++) {
+      const first = this.#expiry.first();
+      if (!first || first.score > now) return;
+      this.#expiry.shift();
+      this.#holders.delete(first.member);
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import { expect, it } from 'vitest';
+import type { IndexChange } from '../../src/store/store.ts';
+import { A_LANE, inLane, outOfLane } from '../support/builders.ts';
+import { CONFLICT, type World } from './world.ts';
+
+const DUE: IndexChange = { do: 'add', index: 'due', member: 'x', score: 5 };
+
+export function describeRepairs(here: () => World): void {
+  it('puts back what is missing and leaves the record as it is', async () => {
+    const world = here();
+    const id = await world.createOne({ indexes: [] });
+    const before = await world.record(id);
+    const repair = world.unit({ id, expect: 1, trail: 'other', repair: true, indexes: [inLane(A_LANE, 7), DUE] });
+    expect((await world.commit({ units: [repair] })).units).toEqual([{ ok: true, already: false, repaired: 2 }]);
+    expect(await world.record(id)).toEqual(before);
+    const { queues } = await world.store.queues(world.shard, 10);
+    expect(queues).toEqual([{ lane: A_LANE, length: 1, score: 7, paused: false }]);
+    expect(await world.store.contains(world.shard, 'due', ['x'])).toEqual([true]);
+  });
+
+  it('counts only what it changed', async () => {
+    const world = here();
+    const id = await world.createOne({ indexes: [inLane(A_LANE, 7), DUE] });
+    const indexes = [inLane(A_LANE, 7), DUE, { ...DUE, do: 'remove' as const, member: 'y' }];
+    const { units } = await world.commit({ units: [world.unit({ id, expect: 1, repair: true, indexes })] });
+    expect(units).toEqual([{ ok: true, already: false, repaired: 0 }]);
+  });
+
+  it('can be repeated under the same operation', async () => {
+    const world = here();
+    const id = await world.createOne({ indexes: [] });
+    const commit = { op: 'repair', units: [world.unit({ id, expect: 1, repair: true, indexes: [DUE] })] };
+    await world.commit(commit);
+    expect((await world.commit(commit)).units).toEqual([{ ok: true, already: false, repaired: 0 }]);
+  });
+
+  it('does nothing for a record that has moved on, by version or by state', async () => {
+    const world = here();
+    const id = await world.createOne({ indexes: [] });
+    const units = [
+      world.unit({ id, expect: 2, repair: true, indexes: [DUE] }),
+      world.unit({ id, expect: 1, state: 'running', repair: true, indexes: [DUE] }),
+      world.unit({ expect: 1, repair: true, indexes: [DUE] }),
+    ];
+    expect((await world.commit({ units })).units).toEqual([CONFLICT, CONFLICT, CONFLICT]);
+    expect(await world.store.contains(world.shard, 'due', ['x'])).toEqual([false]);
+  });
+
+  it('only takes entries away where there is no record', async () => {
+    const world = here();
+    await world.create({ indexes: [DUE] });
+    const gone = world.unit();
+    const indexes: IndexChange[] = [{ ...DUE, do: 'remove' }, inLane(), { ...DUE, member: 'z' }];
+    const { units } = await world.commit({ units: [{ ...gone, repair: true, indexes }] });
+    expect(units).toEqual([{ ok: true, already: false, repaired: 1 }]);
+    expect(await world.store.contains(world.shard, 'due', ['x', 'z'])).toEqual([false, false]);
+    expect(await world.lanes()).toEqual({});
+    expect(await world.record(gone.id)).toBeNull();
+  });
+
+  it('takes no entry away under expect 0 when the record exists', async () => {
+    const world = here();
+    const id = await world.createOne();
+    const repair = world.unit({ id, repair: true, indexes: [outOfLane()] });
+    expect((await world.commit({ units: [repair] })).units).toEqual([CONFLICT]);
+    expect(await world.lanes()).toEqual({ [A_LANE]: 1 });
+  });
+
+  it('does not put a reserved task back into its lane', async () => {
+    const world = here();
+    const id = await world.createOne();
+    expect(await world.takeIds()).toEqual([id]);
+    const repair = world.unit({ id, expect: 1, repair: true, indexes: [inLane()] });
+    expect((await world.commit({ units: [repair] })).units).toEqual([{ ok: true, already: false, repaired: 0 }]);
+    expect(await world.lanes()).toEqual({});
+  });
+
+  it('wakes the distributors for a lane entry that came back', async () => {
+    const world = here();
+    const id = await world.createOne({ indexes: [] });
+    await world.commit({ units: [world.unit({ id, expect: 1, repair: true, indexes: [inLane()] })] });
+    expect(await world.fields('wake')).toEqual([{ q: '1' }]);
+  });
+}
