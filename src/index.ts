@@ -1,1 +1,11 @@
+export type { AgentContext, AgentLog } from './agent/context.ts';
+export { type Agent, type AgentInput, type AgentOutput, defineAgent } from './agent/define-agent.ts';
+export { RetryAfter, TerminalError } from './agent/errors.ts';
+export type { Client, ResultOptions, TaskFilter, TaskHandle } from './client/client.ts';
+export { TaskCancelledError, TaskFailedError, UnreachableError, WaitTimeoutError } from './client/errors.ts';
+export { createClient, type HttpClientOptions } from './client/http-client.ts';
+export type { SubmitOptions } from './client/submit-options.ts';
+export { createSystem, type System, type SystemOptions } from './create-system.ts';
 export { AgentSystemError, ConfigurationError, StoreUnavailableError } from './errors.ts';
+export type { TaskState } from './task/task.ts';
+export type { TaskView } from './task/view.ts';

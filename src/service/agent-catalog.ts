@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AgentSystemError } from '../errors.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Store } from '../store/store.ts';
+import type { RetryPolicy } from '../task/task.ts';
 
 const REFRESH_MS = 5_000;
 const REFRESH_FOR_UNKNOWN_MS = 250;
@@ -12,6 +13,10 @@ export interface AgentCard {
   name: string;
   version?: string;
   description?: string;
+  /** Run timeout of one attempt, where the task names none. */
+  timeoutMs?: number;
+  /** What the agent says about retries, where the task says nothing. */
+  retry?: Partial<RetryPolicy>;
   methods: Record<string, { input?: unknown; output?: unknown }>;
 }
 
@@ -40,14 +45,18 @@ export class AgentCatalog {
     return [...this.#known.values()].map((known) => known.card);
   }
 
-  /** Throws UNKNOWN_AGENT (with near names), UNKNOWN_METHOD or BAD_REQUEST (with the fields of the input at fault). */
-  async check(agent: string, method: string, input: unknown): Promise<void> {
+  /**
+   * The card of the agent, which takes this input.
+   * @throws UNKNOWN_AGENT (with near names), UNKNOWN_METHOD, BAD_REQUEST (with the fields of the input at fault)
+   */
+  async check(agent: string, method: string, input: unknown): Promise<AgentCard> {
     if (!this.#known.has(agent)) await this.#refresh(REFRESH_FOR_UNKNOWN_MS);
     else if (this.#stale(REFRESH_MS)) void this.#refresh(REFRESH_MS).catch(() => undefined);
     const known = this.#known.get(agent) ?? this.#unknown(agent);
     if (!Object.hasOwn(known.card.methods, method)) unknownMethod(known.card, method);
     const checked = schemaOf(known, method)?.safeParse(input);
     if (checked && !checked.success) throw inputRefused(agent, checked.error);
+    return known.card;
   }
 
   #stale(ms: number): boolean {

@@ -18,6 +18,7 @@ import { TaskIds } from '../task/id.ts';
 import type { SystemPolicy } from '../task/policy.ts';
 import { newTask, type TaskRecord, type TaskSpec } from '../task/task.ts';
 import { transition } from '../task/transition.ts';
+import type { AgentCard } from './agent-catalog.ts';
 import type { CheckedRequest } from './submit-request.ts';
 
 const FLIGHTS_MAX = 4;
@@ -61,9 +62,9 @@ export class Submitter {
   }
 
   /** @param inputText the input as JSON text, at most `maxPayloadBytes` */
-  submit(request: CheckedRequest, inputText: string): Promise<Created> {
+  submit(request: CheckedRequest, inputText: string, card: AgentCard): Promise<Created> {
     const shard = this.#shardFor(request);
-    const creation = this.#creation(request, inputText, shard);
+    const creation = this.#creation(request, inputText, card, shard);
     return this.#batchers[shard]!.add(creation);
   }
 
@@ -76,10 +77,10 @@ export class Submitter {
     return Buffer.from(digest, 'base64url').readUInt32BE(0) % shards;
   }
 
-  #creation(request: CheckedRequest, inputText: string, shard: number): Creation {
+  #creation(request: CheckedRequest, inputText: string, card: AgentCard, shard: number): Creation {
     const { clock, keys, policy } = this.#options;
     const now = clock.now();
-    const spec = specOf(request, { id: this.#ids[shard]!.next(now), inputText, now, policy });
+    const spec = specOf(request, { id: this.#ids[shard]!.next(now), inputText, card, now, policy });
     const text = JSON.stringify(spec);
     const fresh = newTask(spec, { text, seal: seal(text, keys) }, inputText);
     const score = scoreOf({ priority: spec.priority, queuedAt: now }, policy.priorityAgeing);
@@ -120,7 +121,13 @@ export class Submitter {
 
 function specOf(
   request: CheckedRequest,
-  { id, inputText, now, policy }: { id: string; inputText: string; now: number; policy: SystemPolicy },
+  {
+    id,
+    inputText,
+    card,
+    now,
+    policy,
+  }: { id: string; inputText: string; card: AgentCard; now: number; policy: SystemPolicy },
 ): TaskSpec {
   const spec: TaskSpec = {
     id,
@@ -131,8 +138,8 @@ function specOf(
     createdAt: now,
     inputDigest: digestOf(inputText),
     correlationId: request.correlationId ?? id,
-    timeoutMs: request.timeoutMs ?? policy.stuckTaskTimeoutMs,
-    retry: { ...policy.retry, ...request.retry },
+    timeoutMs: request.timeoutMs ?? card.timeoutMs ?? policy.stuckTaskTimeoutMs,
+    retry: { ...policy.retry, ...card.retry, ...request.retry },
   };
   const runAt = request.delayMs ? now + request.delayMs : request.runAt ? Date.parse(request.runAt) : undefined;
   if (runAt !== undefined) spec.runAt = runAt;

@@ -78,9 +78,9 @@ export class TaskService {
     const input = request.input === undefined ? null : request.input;
     const text = JSON.stringify(input);
     this.#checkSize(text);
-    await this.#options.catalog.check(request.agent, request.method ?? DEFAULT_METHOD, input);
+    const card = await this.#options.catalog.check(request.agent, request.method ?? DEFAULT_METHOD, input);
     await this.#checkRoom();
-    const created = await this.#submitter.submit(request, text);
+    const created = await this.#submitter.submit(request, text, card);
     if (created.created) return { task: this.#view(created.task), created: true };
     if (!created.same) throw keyConflict(request, created.id);
     return { task: await this.get(created.id), created: false };

@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto';
+import type { Config } from './config/load.ts';
+import { ConfigurationError } from './errors.ts';
+import { pause, type Runtime } from './runtime/runtime.ts';
+import { createMemoryStore } from './store/memory/memory-store.ts';
+import { patiently } from './store/patience.ts';
+import { STORE_SCHEMA, type Store, type StoreCheck, type StoreIdentity } from './store/store.ts';
+
+const IDENTITY_LOOK_MS = 500;
+
+/** Makes the store that the configuration names, without reaching for it yet. The server's client is loaded on demand. */
+export async function makeStore(config: Config, runtime: Runtime, hooks: StoreHooks = {}): Promise<Store> {
+  const { redis, limits, id } = config;
+  if (redis === null) return createMemoryStore({ runtime, shards: limits.shards });
+  const { createRedisStore } = await import('./store/redis/redis-store.ts');
+  return createRedisStore({ redis, shards: limits.shards, connectionName: `agent-system:${id}`, runtime, ...hooks });
+}
+
+export interface StoreHooks {
+  onCommand?: (command: string, seconds: number) => void;
+  onConnection?: (change: { purpose: string; state: 'connected' | 'lost' | 'reconnected' }) => void;
+}
+
+export interface OpenedStore {
+  check: StoreCheck;
+  identity: StoreIdentity;
+}
+
+export interface OpenOptions {
+  store: Store;
+  runtime: Runtime;
+  shards: number;
+  /** Coordinators give an empty store its identity; the others wait for that. */
+  claims: boolean;
+  signal: AbortSignal;
+  onAway: (message: string) => void;
+  onNoIdentity: () => void;
+}
+
+/**
+ * Checks the store and its identity, waiting for a store that is away and for coordinators that have not been there.
+ * @throws ConfigurationError for a store that must not be used, or that was set up with other shards or a newer schema
+ */
+export async function openStore(options: OpenOptions): Promise<OpenedStore> {
+  const { store, runtime, signal, onAway } = options;
+  let told = false;
+  const patience = {
+    runtime,
+    tries: Number.POSITIVE_INFINITY,
+    signal,
+    onAway: (error: Error) => {
+      if (!told) onAway(error.message);
+      told = true;
+    },
+  };
+  const check = await patiently(() => store.check(), patience);
+  if (check.problems.length > 0) throw new ConfigurationError(check.problems);
+  const identity = await patiently(() => identityOf(options), patience);
+  const problems = identityProblems(identity, options.shards);
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  return { check, identity };
+}
+
+async function identityOf({
+  store,
+  runtime,
+  shards,
+  claims,
+  signal,
+  onNoIdentity,
+}: OpenOptions): Promise<StoreIdentity> {
+  if (claims) return store.claimIdentity({ uuid: randomUUID(), schema: STORE_SCHEMA, shards });
+  for (let told = false; ; told = true) {
+    const identity = await store.identity();
+    if (identity !== null) return identity;
+    if (!told) onNoIdentity();
+    await pause(runtime, IDENTITY_LOOK_MS, signal);
+    signal.throwIfAborted();
+  }
+}
+
+function identityProblems(identity: StoreIdentity, shards: number): string[] {
+  const problems: string[] = [];
+  if (identity.schema !== STORE_SCHEMA) {
+    problems.push(
+      `the store holds schema ${identity.schema}, this version works with ${STORE_SCHEMA}: run the version that wrote it, or another REDIS_KEY_PREFIX`,
+    );
+  }
+  if (identity.shards !== shards) {
+    problems.push(
+      `the store was set up with SHARDS=${identity.shards}, SHARDS is ${shards} here: set SHARDS=${identity.shards}, or another REDIS_KEY_PREFIX`,
+    );
+  }
+  return problems;
+}
