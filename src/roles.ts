@@ -86,9 +86,9 @@ export class Roles {
 
   #workerProblems(): string[] {
     if (this.workers.length === 0) return ['the worker has not started yet'];
-    return this.workers
-      .filter((worker) => !worker.stats().ready)
-      .map((_, i) => `worker ${this.#options.workers[i]?.id} takes no work now`);
+    return this.workers.flatMap((worker, i) =>
+      worker.stats().ready ? [] : [`worker ${this.#options.workers[i]?.id} takes no work now`],
+    );
   }
 
   #startCoordinator(): void {

@@ -7,6 +7,28 @@ export type Observation =
   | { type: 'task.moved'; event: string; id: string; agent: string; state: string; at: number; facts?: TaskFacts }
   | { type: 'task.retried'; agent: string }
   | { type: 'attempt.failed'; id: string; agent: string; code: string; worker: string }
+  | { type: 'attempt.started'; task: string; attemptId: string; agent: string; attempt: number; waitedMs: number }
+  | {
+      type: 'attempt.ended';
+      task: string;
+      attemptId: string;
+      agent: string;
+      outcome: string;
+      code?: string;
+      ms?: number;
+    }
+  | {
+      type: 'attempt.log';
+      task: string;
+      attemptId: string;
+      agent: string;
+      level: 'debug' | 'info' | 'warn' | 'error';
+      message: string;
+      fields: Record<string, unknown> | undefined;
+    }
+  | { type: 'report.resent'; count: number }
+  | { type: 'lease.lost'; why: string; attempts: number }
+  | { type: 'distributor.changed'; distributor: string | null }
   | { type: 'state.conflict'; id: string; where: string }
   | { type: 'state.refused'; id: string; command: string; reason: string }
   | { type: 'lease.expired'; worker: string; incarnation: string; attempts: number }

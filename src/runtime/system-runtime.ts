@@ -7,12 +7,22 @@ export const systemRuntime: Runtime = {
   now: () => Date.now(),
   random: () => Math.random(),
   id: randomId,
-  after: (ms, fn) => {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
+  after,
   soon: (fn) => void setImmediate(fn),
 };
+
+/** Node fires a timer beyond 2^31 − 1 ms (24.8 days) at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+function after(ms: number, fn: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  const sleep = (left: number) => {
+    const nap = Math.min(left, TIMER_MS_MAX);
+    timer = setTimeout(() => (left > nap ? sleep(left - nap) : fn()), nap);
+  };
+  sleep(ms);
+  return () => clearTimeout(timer);
+}
 
 // Random bytes are drawn in one large piece: a draw per id costs more than the id.
 let pool = randomBytes(4096);

@@ -1,0 +1,57 @@
+import { AttemptContext, type LogLevel } from '../agent/context.ts';
+import type { AbortCode } from '../agent/errors.ts';
+import { terminal } from '../agent/errors.ts';
+import { type Outcome, runMethod } from '../agent/run-method.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { HeldAttempt } from './held-attempt.ts';
+import type { ObserveWorker } from './worker-events.ts';
+
+export interface RunnerPorts {
+  runtime: Runtime;
+  /** The store's time. */
+  storeNow: () => number;
+  resultBytesMax: number;
+  observe: ObserveWorker;
+  progress: (attempt: HeldAttempt, value: number, note: string | undefined) => void;
+  /** The handler has ended, once per attempt. */
+  ended: (attempt: HeldAttempt, outcome: Outcome) => void;
+}
+
+/** Calls the handler of an attempt that has a slot. */
+export class AttemptRunner {
+  readonly #ports: RunnerPorts;
+
+  constructor(ports: RunnerPorts) {
+    this.#ports = ports;
+  }
+
+  run(attempt: HeldAttempt): void {
+    const { runtime, observe, ended, resultBytesMax } = this.#ports;
+    const { task, attemptId, attempt: number, input } = attempt.assignment;
+    const context = new AttemptContext(task, number, {
+      runtime,
+      log: (level, message, fields) => this.#log(attempt, level, message, fields),
+      progress: (value, note) => this.#ports.progress(attempt, value, note),
+    });
+    attempt.context = context;
+    const waitedMs = attempt.startedAt - attempt.arrivedAt;
+    observe({ type: 'attempt.started', task, attemptId, agent: attempt.agent.name, attempt: number, waitedMs });
+    if (!attempt.method) return ended(attempt, { ok: false, error: unknownMethod(attempt) });
+    void runMethod(attempt.method, input, context, resultBytesMax).then((outcome) => ended(attempt, outcome));
+  }
+
+  abort(attempt: HeldAttempt, code: AbortCode, message: string): void {
+    attempt.context?.abort(code, message);
+  }
+
+  #log(attempt: HeldAttempt, level: LogLevel, message: string, fields: Record<string, unknown> | undefined): void {
+    const { task, attemptId } = attempt.assignment;
+    const agent = attempt.agent.name;
+    this.#ports.observe({ type: 'attempt.log', task, attemptId, agent, level, message, fields });
+  }
+}
+
+function unknownMethod({ agent, methodName }: HeldAttempt) {
+  const known = [...agent.methods.keys()].join(', ');
+  return terminal('unknown_method', `agent "${agent.name}" has no method "${methodName}"; it has ${known}`);
+}

@@ -1,0 +1,74 @@
+import type { HeldAttempt } from './held-attempt.ts';
+
+/** Runs at most `size` attempts at once; the others stand in line as they came. */
+export class Slots {
+  readonly size: number;
+  readonly running = new Set<HeldAttempt>();
+  readonly #start: (attempts: HeldAttempt[]) => void;
+  /** Attempts that left the line otherwise stay in it, ended, until they come up. */
+  #line: HeldAttempt[] = [];
+  #head = 0;
+  #waiting = 0;
+  #called = false;
+
+  constructor(size: number, start: (attempts: HeldAttempt[]) => void) {
+    this.size = size;
+    this.#start = start;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Attempts that are in a slot or will want one. */
+  get occupied(): number {
+    return this.running.size + this.#waiting;
+  }
+
+  /** Joins the line; `fill` lets it in. */
+  join(attempt: HeldAttempt): void {
+    attempt.stage = 'waiting';
+    this.#line.push(attempt);
+    this.#waiting += 1;
+  }
+
+  /** To be called before the attempt's stage changes to `ended`. */
+  leave(attempt: HeldAttempt): void {
+    if (attempt.stage === 'waiting') this.#waiting -= 1;
+    if (this.running.delete(attempt)) this.#fillSoon();
+  }
+
+  waitingAttempts(): HeldAttempt[] {
+    return this.#line.slice(this.#head).filter((attempt) => attempt.stage === 'waiting');
+  }
+
+  fill(): void {
+    const starting: HeldAttempt[] = [];
+    while (this.running.size < this.size && this.#head < this.#line.length) {
+      const attempt = this.#line[this.#head++]!;
+      if (attempt.stage !== 'waiting') continue;
+      this.#waiting -= 1;
+      attempt.stage = 'running';
+      this.running.add(attempt);
+      starting.push(attempt);
+    }
+    this.#tidy();
+    if (starting.length > 0) this.#start(starting);
+  }
+
+  /** What ends together is refilled together, so that one post to the heart names all that start. */
+  #fillSoon(): void {
+    if (this.#called || this.#waiting === 0) return;
+    this.#called = true;
+    queueMicrotask(() => {
+      this.#called = false;
+      this.fill();
+    });
+  }
+
+  #tidy(): void {
+    if (this.#head < 1_000 && this.#head < this.#line.length) return;
+    this.#line = this.#line.slice(this.#head);
+    this.#head = 0;
+  }
+}

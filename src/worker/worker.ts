@@ -1,0 +1,509 @@
+/**
+ * The worker: a process with slots that runs attempts. It writes no task state. It reads its mailbox, runs what
+ * verified assignments name, and says in signed reports and heartbeats what it does; what becomes of a task is decided
+ * by its shard's owner. This class only wires the parts together, one duty each, and knows when to begin and to end.
+ */
+import type { AbortCode } from '../agent/errors.ts';
+import type { AgentRegistry } from '../agent/registry.ts';
+import type { Outcome } from '../agent/run-method.ts';
+import type { Cancel } from '../message/bodies.ts';
+import type { KeyRing } from '../message/keys.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { Store } from '../store/store.ts';
+import { StoreClock } from '../store/store-clock.ts';
+import { AttemptBook } from './attempt-book.ts';
+import { AttemptRunner } from './attempt-runner.ts';
+import { CreditMeter } from './credit-meter.ts';
+import { Deadlines } from './deadlines.ts';
+import { type FinalReport, finalReport, interrupted, returned } from './final-report.ts';
+import { Gate } from './gate.ts';
+import type { Heart, HeartFacts, HeartNews, HeartSettings } from './heart.ts';
+import { HeartPoster } from './heart-poster.ts';
+import type { HeldAttempt } from './held-attempt.ts';
+import { Intake } from './intake.ts';
+import { MailboxReader } from './mailbox-reader.ts';
+import { Reporter } from './reporter.ts';
+import { Slots } from './slots.ts';
+import type { ObserveWorker } from './worker-events.ts';
+
+/** Undecided reports beyond which the worker asks for no more work: then the owners are away, and memory is not endless. */
+const KEPT_REPORTS_MAX = 5_000;
+const KEPT_BYTES_MAX = 64 * 1024 * 1024;
+/** Of the time for a drain, kept for ending handlers, for the last reports and their release, at most. */
+const DRAIN_TAIL_MS_MAX = 2_000;
+/** How long a handler may take to end once it was told of the shutdown. */
+const SHUTDOWN_MOMENT_MS = 500;
+const LAST_BEAT_MS = 500;
+const PULSE_MS_MAX = 1_000;
+/** News that took longer to come says too little about the store's clock. */
+const FRESH_NEWS_MS = 1_000;
+
+export interface WorkerSettings {
+  id: string;
+  /** As registered: the store's time and a random tail. */
+  incarnation: string;
+  deployment: string;
+  shards: number;
+  slots: number;
+  resources?: Record<string, number>;
+  labels?: Record<string, string>;
+  /** The distributor it wants to belong to. */
+  distributorId?: string;
+  /** Default 5,000 ms. */
+  heartbeatIntervalMs?: number;
+  /** Default 15,000 ms. */
+  instanceTtlMs?: number;
+  /** Default 10,000 ms. */
+  readyProgressWithinMs?: number;
+  /** An attempt is vouched for so long beyond its deadline. Default 5,000 ms. */
+  timeoutGraceMs?: number;
+  /** Run timeout of an attempt that names none. Default 1 h. */
+  runTimeoutMs?: number;
+  /** Default 512. */
+  creditMax?: number;
+  /** Default 1 MiB. */
+  maxPayloadBytes?: number;
+}
+
+export interface WorkerOptions extends WorkerSettings {
+  store: Store;
+  keys: KeyRing;
+  runtime: Runtime;
+  agents: AgentRegistry;
+  /** Not yet listened to; made with `heartSettings` of the same settings. */
+  heart: Heart;
+  observe?: ObserveWorker;
+  /** Another incarnation is registered: everything here was aborted, the process should exit with 1. */
+  onReplaced: () => void;
+  /** The heart is gone: nothing renews the leases any more, the process should exit with 1. */
+  onFatal: (error: Error) => void;
+}
+
+export interface WorkerStats {
+  slots: number;
+  running: number;
+  waiting: number;
+  /** Ended, reported, not yet decided. */
+  done: number;
+  /** Running attempts by agent. */
+  byAgent: Record<string, number>;
+  draining: boolean;
+  /** Takes work, reads its mailboxes, and its last heartbeat was accepted by every shard. */
+  ready: boolean;
+  distributor: string | null;
+  /** Local time at which the slowest of its mailbox readers last moved. */
+  lastProgressAt: number;
+}
+
+/** A worker's settings as its heart needs them. */
+export function heartSettings(settings: WorkerSettings, agents: AgentRegistry): HeartSettings {
+  const { id, incarnation, deployment, shards, slots, resources, labels, distributorId } = settings;
+  const known = withDefaults(settings);
+  return {
+    worker: id,
+    incarnation,
+    deployment,
+    shards,
+    slots,
+    agents: agents.list().map(({ name, version }) => ({ name, version })),
+    resources,
+    labels,
+    distributorId,
+    heartbeatIntervalMs: known.heartbeatIntervalMs,
+    instanceTtlMs: known.instanceTtlMs,
+    readyProgressWithinMs: known.readyProgressWithinMs,
+  };
+}
+
+function withDefaults<T extends WorkerSettings>(settings: T) {
+  return {
+    ...settings,
+    heartbeatIntervalMs: settings.heartbeatIntervalMs ?? 5_000,
+    instanceTtlMs: settings.instanceTtlMs ?? 15_000,
+    readyProgressWithinMs: settings.readyProgressWithinMs ?? 10_000,
+    timeoutGraceMs: settings.timeoutGraceMs ?? 5_000,
+    runTimeoutMs: settings.runTimeoutMs ?? 3_600_000,
+    creditMax: settings.creditMax ?? 512,
+    maxPayloadBytes: settings.maxPayloadBytes ?? 1024 * 1024,
+  };
+}
+
+/** What is known of one shard's lease, in local time. */
+interface Lease {
+  /** From before the last heartbeat that was accepted. */
+  since: number;
+  beaten: boolean;
+  failedAt: number | undefined;
+}
+
+export class Worker {
+  readonly #options: ReturnType<typeof withDefaults<WorkerOptions>>;
+  readonly #observe: ObserveWorker;
+  readonly #clock: StoreClock;
+  readonly #book: AttemptBook;
+  readonly #slots: Slots;
+  readonly #credit: CreditMeter;
+  readonly #runner: AttemptRunner;
+  readonly #deadlines: Deadlines;
+  readonly #intake: Intake;
+  readonly #readers: MailboxReader[];
+  readonly #reporters: Reporter[];
+  readonly #poster: HeartPoster;
+  readonly #gate: Gate;
+  readonly #leases: Lease[];
+  readonly #readingEnds = new AbortController();
+  #cancelPulse: (() => void) | undefined;
+  #distributor: string | null = null;
+  #usable = true;
+  #saidReady = false;
+  #draining = false;
+  /** Replaced, or without a heart: nothing it says counts any more. */
+  #dead = false;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: WorkerOptions) {
+    this.#options = withDefaults(options);
+    const { runtime, slots, shards, creditMax, maxPayloadBytes, agents } = this.#options;
+    this.#observe = options.observe ?? (() => undefined);
+    this.#clock = new StoreClock(runtime);
+    this.#book = new AttemptBook(runtime);
+    this.#slots = new Slots(slots, (attempts) => this.#start(attempts));
+    this.#credit = new CreditMeter({ runtime, slots, max: creditMax });
+    this.#gate = new Gate(runtime);
+    this.#deadlines = new Deadlines(runtime, (now) => this.#endOverdue(now));
+    const now = () => runtime.now();
+    const storeNow = () => this.#clock.now();
+    this.#runner = new AttemptRunner({
+      runtime,
+      storeNow,
+      resultBytesMax: maxPayloadBytes,
+      observe: this.#observe,
+      progress: (attempt, value, note) => this.#reporters[attempt.shard]!.progress(attempt, value, note),
+      ended: (attempt, outcome) => this.#handlerEnded(attempt, outcome),
+    });
+    this.#intake = new Intake({
+      agents,
+      book: this.#book,
+      slots: this.#slots,
+      credit: this.#credit,
+      now,
+      storeNow,
+      draining: () => this.#draining,
+      accepted: (attempt) => this.#poster.change(attempt.shard, attempt.held, 'unstarted'),
+      ended: (attempt, report) => this.#finish(attempt, report),
+      abort: (attempt, code, message) => this.#abortOnOrder(attempt, code, message),
+    });
+    const each = Array.from({ length: shards }, (_, shard) => shard);
+    this.#readers = each.map((shard) => this.#reader(shard));
+    this.#reporters = each.map((shard) => this.#reporter(shard));
+    this.#leases = each.map(() => ({ since: runtime.now(), beaten: false, failedAt: undefined }));
+    this.#poster = new HeartPoster({
+      heart: options.heart,
+      runtime,
+      mailbox: () => this.#readers.map((reader) => reader.cursor),
+      facts: () => this.#facts(),
+    });
+  }
+
+  /** Begins to read, to beat and to run. A store that is away is waited for. */
+  start(): void {
+    this.#options.heart.listen((news) => this.#hear(news));
+    for (const reader of this.#readers) void reader.run(this.#readingEnds.signal);
+    this.#pulse();
+  }
+
+  /**
+   * Drains: takes nothing more, hands back what has not started, lets handlers end, then tells them to, and sees the
+   * last reports decided. All of it within `drainMs`, whatever the store does.
+   */
+  stop({ drainMs }: { drainMs: number }): Promise<void> {
+    this.#stopped ??= this.#drain(drainMs);
+    return this.#stopped;
+  }
+
+  /** Whoever watches the store's identity says with `false` that no work must be taken for now. */
+  setUsable(usable: boolean): void {
+    this.#usable = usable;
+    this.#tellReadiness();
+  }
+
+  stats(): WorkerStats {
+    const byAgent: Record<string, number> = {};
+    for (const { agent } of this.#slots.running) byAgent[agent.name] = (byAgent[agent.name] ?? 0) + 1;
+    return {
+      slots: this.#slots.size,
+      running: this.#slots.running.size,
+      waiting: this.#slots.waiting,
+      done: this.#kept(),
+      byAgent,
+      draining: this.#draining,
+      ready: this.#ready() && this.#leases.every((lease) => lease.beaten && lease.failedAt === undefined),
+      distributor: this.#distributor,
+      lastProgressAt: Math.min(...this.#readers.map((reader) => reader.movedAt)),
+    };
+  }
+
+  #reader(shard: number): MailboxReader {
+    const { id, incarnation, deployment, store, keys, runtime } = this.#options;
+    return new MailboxReader({
+      shard,
+      worker: id,
+      incarnation,
+      deployment,
+      store,
+      keys,
+      runtime,
+      clock: this.#clock,
+      observe: this.#observe,
+      deliver: (from, delivery) => {
+        this.#intake.receive(from, delivery);
+        this.#poster.now();
+      },
+    });
+  }
+
+  #reporter(shard: number): Reporter {
+    const { id, incarnation, deployment, store, keys, runtime, heartbeatIntervalMs } = this.#options;
+    return new Reporter({
+      shard,
+      worker: id,
+      incarnation,
+      deployment,
+      store,
+      keys,
+      runtime,
+      clock: this.#clock,
+      resendAfterMs: heartbeatIntervalMs,
+      credit: () => this.#credit.announce(),
+      observe: this.#observe,
+      onReleased: (names) => this.#released(shard, names),
+    });
+  }
+
+  // Attempts
+
+  #start(attempts: HeldAttempt[]): void {
+    const { runtime, runTimeoutMs, timeoutGraceMs } = this.#options;
+    const now = runtime.now();
+    const storeNow = this.#clock.now();
+    for (const attempt of attempts) {
+      attempt.startedAt = now;
+      attempt.startedAtStore = storeNow;
+      attempt.deadlineAt = now + (attempt.assignment.timeoutMs ?? attempt.agent.timeoutMs ?? runTimeoutMs);
+      this.#poster.change(attempt.shard, attempt.held, 'started', attempt.deadlineAt + timeoutGraceMs);
+      this.#deadlines.watch(this.#limitOf(attempt));
+    }
+    // Before any handler runs: one that blocks the loop must already stand in the heart's list as started.
+    this.#poster.now();
+    for (const attempt of attempts) {
+      this.#reporters[attempt.shard]!.started(attempt);
+      this.#runner.run(attempt);
+    }
+  }
+
+  #handlerEnded(attempt: HeldAttempt, outcome: Outcome): void {
+    // Already handed back, because it did not end in time at the shutdown.
+    if (attempt.stage === 'ended') return;
+    const now = this.#options.runtime.now();
+    const ms = Math.max(0, now - attempt.startedAt);
+    if (attempt.context?.aborted === undefined) this.#credit.ran(attempt.agent.name, ms);
+    this.#finish(attempt, finalReport(attempt, outcome, now, this.#clock.now()), ms);
+  }
+
+  #finish(attempt: HeldAttempt, report: FinalReport, ms?: number): void {
+    this.#slots.leave(attempt);
+    attempt.stage = 'ended';
+    attempt.context?.close();
+    this.#poster.change(attempt.shard, attempt.held, 'done');
+    if (!this.#dead) this.#reporters[attempt.shard]!.ended(attempt, report);
+    // A worker that hands work back gets nothing more before its next heartbeat, so that one comes at once.
+    if (report.kind === 'returned' && !this.#draining) this.#poster.hurry();
+    this.#observeEnd(attempt, report, ms);
+    this.#gate.changed();
+  }
+
+  #observeEnd(attempt: HeldAttempt, report: FinalReport, ms: number | undefined): void {
+    const { task, attemptId } = attempt.assignment;
+    const code = report.kind === 'failed' ? report.error.code : report.kind === 'returned' ? report.why : undefined;
+    const agent = attempt.agent.name;
+    this.#observe({ type: 'attempt.ended', task, attemptId, agent, outcome: report.kind, code, ms });
+  }
+
+  #released(shard: number, names: string[]): void {
+    for (const name of names) {
+      const attempt = this.#reporters[shard]!.release(name);
+      if (!attempt) continue;
+      this.#book.release(attempt);
+      this.#poster.change(shard, name, 'gone');
+    }
+    this.#gate.changed();
+  }
+
+  #abortOnOrder(attempt: HeldAttempt, code: Cancel['code'], message: string): void {
+    if (code !== 'superseded') return this.#runner.abort(attempt, code, message);
+    this.#observe({ type: 'lease.lost', why: 'superseded', attempts: 1 });
+    this.#runner.abort(attempt, 'lease_lost', message);
+  }
+
+  /** Until when the attempt may go on: to its deadline, and if it is exclusive, no longer than its lease. */
+  #limitOf(attempt: HeldAttempt): number {
+    return attempt.agent.exclusive ? Math.min(attempt.deadlineAt, this.#leaseEnd(attempt.shard)) : attempt.deadlineAt;
+  }
+
+  /** Counted from before the last heartbeat was sent: the store may have begun the lease as early as that. */
+  #leaseEnd(shard: number): number {
+    return this.#leases[shard]!.since + this.#options.instanceTtlMs;
+  }
+
+  #endOverdue(now: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    let expired = 0;
+    for (const attempt of this.#slots.running) {
+      if (attempt.context?.aborted !== undefined) continue;
+      if (now < this.#limitOf(attempt)) next = Math.min(next, this.#limitOf(attempt));
+      else if (now >= attempt.deadlineAt) this.#runner.abort(attempt, 'timeout', 'run timed out');
+      else {
+        expired += 1;
+        this.#runner.abort(attempt, 'lease_lost', 'the store did not answer until the lease was over');
+      }
+    }
+    if (expired > 0) this.#observe({ type: 'lease.lost', why: 'expired', attempts: expired });
+    return next;
+  }
+
+  #abortAll(code: AbortCode, message: string): void {
+    for (const attempt of this.#slots.running) this.#runner.abort(attempt, code, message);
+  }
+
+  // The heart
+
+  #hear(news: HeartNews): void {
+    switch (news.type) {
+      case 'beat':
+        return this.#beaten(news);
+      case 'failed':
+        return this.#beatFailed(news);
+      case 'replaced':
+        this.#die('another incarnation of this worker is registered');
+        return this.#options.onReplaced();
+      case 'stopped':
+        this.#die('the heartbeat stopped');
+        return this.#options.onFatal(new Error(`the heartbeat of worker ${this.#options.id} stopped: ${news.message}`));
+    }
+  }
+
+  #beaten({ shard, sentAt, now, released, distributor }: HeartNews & { type: 'beat' }): void {
+    const lease = this.#leases[shard]!;
+    const { failedAt } = lease;
+    lease.since = Math.max(lease.since, sentAt);
+    lease.beaten = true;
+    lease.failedAt = undefined;
+    if (this.#options.runtime.now() - sentAt < FRESH_NEWS_MS) this.#clock.read(now, sentAt);
+    if (released.length > 0) this.#released(shard, released);
+    // One to the coordinators, one to the distributors.
+    this.#observe({ type: 'message.sent', message: 'worker.heartbeat', count: 2 });
+    if (failedAt !== undefined) {
+      this.#observe({ type: 'store.back', where: 'heartbeat', message: 'the heartbeat was taken' });
+      this.#reporters[shard]!.resendSentBefore(failedAt);
+    }
+    if (distributor === this.#distributor) return;
+    this.#distributor = distributor;
+    this.#observe({ type: 'distributor.changed', distributor });
+  }
+
+  #beatFailed({ shard, at, message }: HeartNews & { type: 'failed' }): void {
+    const lease = this.#leases[shard]!;
+    if (lease.failedAt !== undefined) return;
+    lease.failedAt = at;
+    this.#observe({ type: 'store.away', where: 'heartbeat', message });
+  }
+
+  #die(why: string): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#draining = true;
+    this.#observe({ type: 'lease.lost', why: 'replaced', attempts: this.#slots.occupied });
+    const at = this.#clock.now();
+    for (const attempt of this.#slots.waitingAttempts()) this.#finish(attempt, returned(attempt, 'lease_lost', at));
+    this.#abortAll('lease_lost', why);
+    this.#endLoops();
+  }
+
+  // Readiness
+
+  /** Shows the heart that the loop moves, and looks after what only time brings about. */
+  #pulse(): void {
+    const { runtime, heartbeatIntervalMs } = this.#options;
+    for (const reporter of this.#reporters) reporter.resendOverdue();
+    this.#tellReadiness();
+    this.#poster.now();
+    this.#cancelPulse = runtime.after(Math.min(PULSE_MS_MAX, heartbeatIntervalMs / 4), () => this.#pulse());
+  }
+
+  #tellReadiness(): void {
+    const ready = this.#ready();
+    if (ready !== this.#saidReady) this.#poster.hurry();
+    this.#saidReady = ready;
+  }
+
+  #ready(): boolean {
+    const { runtime, readyProgressWithinMs } = this.#options;
+    const stale = runtime.now() - readyProgressWithinMs;
+    if (this.#draining || !this.#usable) return false;
+    return this.#readers.every((reader) => reader.movedAt > stale) && !this.#hasTooManyReports();
+  }
+
+  #hasTooManyReports(): boolean {
+    return this.#kept() >= KEPT_REPORTS_MAX || sum(this.#reporters.map((of) => of.keptBytes)) >= KEPT_BYTES_MAX;
+  }
+
+  #kept(): number {
+    return sum(this.#reporters.map((reporter) => reporter.kept));
+  }
+
+  #facts(): HeartFacts {
+    return { ready: this.#ready(), draining: this.#draining, ...this.#credit.announce() };
+  }
+
+  // The end
+
+  async #drain(drainMs: number): Promise<void> {
+    const { runtime, heart } = this.#options;
+    const endAt = runtime.now() + drainMs;
+    const tail = Math.min(DRAIN_TAIL_MS_MAX, drainMs * 0.3);
+    this.#draining = true;
+    if (!this.#dead) this.#poster.hurry();
+    this.#handBackWaiting();
+    await this.#gate.until(() => this.#slots.running.size === 0, drainMs - tail);
+    this.#abortAll('shutdown', 'the worker is shutting down');
+    await this.#gate.until(() => this.#slots.running.size === 0, Math.min(SHUTDOWN_MOMENT_MS, tail / 2));
+    this.#handBackRunning();
+    const lastBeatMs = Math.min(LAST_BEAT_MS, tail / 4);
+    await this.#gate.until(() => this.#dead || this.#kept() === 0, endAt - lastBeatMs - runtime.now());
+    this.#endLoops();
+    if (!this.#dead) this.#poster.now();
+    await heart.stop(Math.max(0, Math.min(lastBeatMs, endAt - runtime.now())));
+  }
+
+  #handBackWaiting(): void {
+    const at = this.#clock.now();
+    for (const attempt of this.#slots.waitingAttempts()) this.#finish(attempt, returned(attempt, 'drain', at));
+  }
+
+  #handBackRunning(): void {
+    const at = this.#clock.now();
+    for (const attempt of [...this.#slots.running]) this.#finish(attempt, interrupted(attempt, 'drain', at));
+  }
+
+  #endLoops(): void {
+    this.#cancelPulse?.();
+    this.#readingEnds.abort();
+    this.#deadlines.stop();
+    this.#poster.stop();
+    for (const reporter of this.#reporters) reporter.stop();
+  }
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
