@@ -1,0 +1,201 @@
+/*
+ * The HTTP server of a process: limits, access, bodies and errors for all routes alike. It knows nothing of tasks; the
+ * routes call the services, which check what they are given.
+ */
+
+import type { AddressInfo, Socket } from 'node:net';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify, type InjectOptions } from 'fastify';
+import { AgentSystemError } from '../errors.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { type Access, createGuard } from './auth.ts';
+import { bodyLimits, checkEncoding, DEPTH_MAX, readJson } from './body.ts';
+import type { ApiContext } from './context.ts';
+import { errorReplyOf, fromFramework, rawReplyTo } from './errors.ts';
+import { RouteTable } from './not-found.ts';
+import { fleetRoutes } from './routes/fleet.ts';
+import { systemRoutes } from './routes/system.ts';
+import { taskRoutes } from './routes/tasks.ts';
+import { Waits } from './waits.ts';
+
+/** Milliseconds after which the server gives up on a client. Node and fastify have no bound for most of them. */
+export interface ServerTimes {
+  /** From the first byte of a request to the end of its headers. */
+  headers: number;
+  /** From the first byte of a request to its last; long enough for a large batch on a slow line. */
+  request: number;
+  /** A connection on which nothing moves; longer than the longest wait for a result, which is silent meanwhile. */
+  silence: number;
+  /** An idle connection is kept for so long: more than the minute after which usual load balancers close theirs. */
+  keepAlive: number;
+  /** How often the first two are looked at. */
+  check: number;
+  /** Requests under way get so long when the server closes. */
+  close: number;
+}
+
+const TIMES: ServerTimes = {
+  headers: 15_000,
+  request: 120_000,
+  silence: 330_000,
+  keepAlive: 72_000,
+  check: 5_000,
+  close: 3_000,
+};
+
+const CONNECTIONS_MAX = 20_000;
+/** A path's parameter; what is longer cannot be the name of anything here. */
+const PARAMETER_LENGTH_MAX = 256;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may call the route; `api` where nothing is said. */
+    access?: Access;
+    /** How deep the JSON of a body may be nested. */
+    depthMax?: number;
+  }
+}
+
+export interface Api {
+  /**
+   * Listens; port 0 takes a free one. Rejects with the `code` EADDRINUSE (or EACCES) when it cannot, and may be called
+   * again with another port then.
+   */
+  listen(place: { host: string; port: number }): Promise<{ url: string; port: number }>;
+  /** Takes no new requests, lets those under way finish for a short while, answers those that wait with what there is. */
+  close(): Promise<void>;
+  /** Calls a route without a network, for tests. */
+  inject(request: InjectOptions): Promise<{ statusCode: number; headers: Record<string, unknown>; body: string }>;
+}
+
+export function createApi(context: ApiContext, changed: Partial<ServerTimes> = {}): Api {
+  const times = { ...TIMES, ...changed };
+  const waits = new Waits();
+  const state: ServerState = { closing: false, underWay: 0 };
+  const app = createServer(context, times, state);
+  systemRoutes(app, context);
+  if (context.tasks) taskRoutes(app, context.tasks, context, waits);
+  if (context.cluster) fleetRoutes(app, context.cluster);
+  return {
+    listen: async ({ host, port }) => {
+      await app.listen({ host, port });
+      const address = app.server.address() as AddressInfo;
+      return { port: address.port, url: `http://${reachable(host)}:${address.port}` };
+    },
+    close: async () => {
+      state.closing = true;
+      waits.end();
+      const stop = hangUp(app, context.runtime, times.close, state);
+      await app.close().finally(stop);
+    },
+    inject: async (request) => app.inject(request),
+  };
+}
+
+interface ServerState {
+  closing: boolean;
+  /** Requests whose headers came and whose answer has not been handed over. */
+  underWay: number;
+}
+
+const LOOK_EVERY_MS = 10;
+
+/**
+ * Ends what is left of the connections as soon as no request is under way, at the latest after `withinMs`. Node closes
+ * those that are idle after a request; those on which none came yet (browsers open some in advance) would stay.
+ */
+function hangUp(app: FastifyInstance, runtime: Runtime, withinMs: number, state: ServerState): () => void {
+  const until = runtime.now() + withinMs;
+  let cancel = () => {};
+  const look = () => {
+    if (state.underWay === 0 || runtime.now() >= until) app.server.closeAllConnections();
+    cancel = runtime.after(LOOK_EVERY_MS, look);
+  };
+  look();
+  return () => cancel();
+}
+
+function createServer(context: ApiContext, times: ServerTimes, state: ServerState): FastifyInstance {
+  const routes = new RouteTable({ servesTasks: context.tasks !== null });
+  const answer = answerErrors(context);
+  const app = fastify({
+    bodyLimit: bodyLimits(context.limits).single,
+    requestTimeout: times.request,
+    connectionTimeout: times.silence,
+    keepAliveTimeout: times.keepAlive,
+    http: { headersTimeout: times.headers, connectionsCheckingInterval: times.check },
+    // The framework would answer in a shape of its own; the hook below answers in ours.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+    frameworkErrors: answer,
+    clientErrorHandler: answerRaw,
+  });
+  app.server.maxConnections = CONNECTIONS_MAX;
+  app.addHook('onRoute', ({ url, method }) => routes.add(url, method));
+  app.addHook('onRequest', begin(context, state));
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readBody);
+  app.setErrorHandler(answer);
+  app.setNotFoundHandler((request, reply) => {
+    const { error, allow } = routes.whyNot(request.method, request.url);
+    if (allow) reply.header('allow', allow);
+    answer(error, request, reply);
+  });
+  return app;
+}
+
+type Done = (error?: Error) => void;
+
+function begin(context: ApiContext, state: ServerState) {
+  const guard = createGuard(context.access);
+  // Told of every end of a request, also when the client broke off, which the framework's own hook is not.
+  const left = () => {
+    state.underWay -= 1;
+  };
+  return (request: FastifyRequest, reply: FastifyReply, done: Done) => {
+    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+    state.underWay += 1;
+    reply.raw.once('close', left);
+    if (state.closing) {
+      return done(new AgentSystemError('SHUTTING_DOWN', 'this process is shutting down, ask another one'));
+    }
+    try {
+      guard(request.routeOptions.config.access ?? 'api', request.headers);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  };
+}
+
+function readBody(request: FastifyRequest, bytes: Buffer, done: (error: Error | null, body?: unknown) => void): void {
+  try {
+    checkEncoding(request.headers);
+    done(null, readJson(bytes, request.routeOptions.config.depthMax ?? DEPTH_MAX));
+  } catch (error) {
+    done(error as Error);
+  }
+}
+
+function answerErrors({ observe }: ApiContext) {
+  return (failure: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const error = fromFramework(failure, request.routeOptions.bodyLimit ?? 0);
+    const { status, body, retryAfterS } = errorReplyOf(error);
+    if (status === 500)
+      observe({ type: 'fault', where: `${request.method} ${request.routeOptions.url ?? 'HTTP'}`, error });
+    if (status === 401) reply.header('www-authenticate', 'Bearer');
+    if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
+    reply.code(status).send(body);
+  };
+}
+
+function answerRaw(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  socket.end(rawReplyTo(error));
+}
+
+/** A wildcard is no address to call: on this host the loopback one answers for it. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}

@@ -1,0 +1,124 @@
+/** `workers`, `instances`, `queues` and `agents`: what the system consists of. */
+import type { Command } from 'commander';
+import type { Client } from '../../client/client.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import type { AgentCard } from '../../service/agent-catalog.ts';
+import type { InstanceView, QueueView, WorkerView } from '../../service/cluster-service.ts';
+import { examples, type Run, unlessInterrupted } from '../command.ts';
+import { shortDuration } from '../human.ts';
+import type { Column, Style } from '../table.ts';
+
+export function addFleetCommands(program: Command, run: Run): void {
+  list(program, run, {
+    noun: 'workers',
+    about: 'the processes that run attempts',
+    read: (client) => client.workers(),
+    columns: workerColumns,
+    none: 'no worker is there; start one with "agent-system --role worker"',
+  });
+  list(program, run, {
+    noun: 'instances',
+    about: 'every process of the system, of whatever role',
+    read: (client) => client.instances(),
+    columns: instanceColumns,
+    none: 'no instance is registered',
+  });
+  list(program, run, {
+    noun: 'queues',
+    about: 'how many tasks wait for each agent',
+    read: (client) => client.queues(),
+    columns: () => QUEUES,
+    none: 'no agent is known yet, so there is no queue',
+  });
+  list(program, run, {
+    noun: 'agents',
+    about: 'the agents that workers have registered',
+    read: (client) => client.agents(),
+    columns: () => AGENTS,
+    none: 'no agent is known yet: workers bring them',
+  });
+}
+
+interface ListSpec<T> {
+  noun: string;
+  about: string;
+  read: (client: Client) => Promise<T[]>;
+  columns: (runtime: Runtime) => Column<T>[];
+  none: string;
+}
+
+function list<T>(program: Command, run: Run, { noun, about, read, columns, none }: ListSpec<T>): void {
+  const help = examples(`${noun} list`, `${noun} list -o json`);
+  program
+    .command(noun)
+    .description(about)
+    .addHelpText('after', help)
+    .command('list')
+    .description(`list ${about}`)
+    .addHelpText('after', help)
+    .action(() =>
+      run(async ({ client, printer, runtime, signal }) => {
+        printer.list(await unlessInterrupted(read(client), signal), columns(runtime), none);
+        return 0;
+      }),
+    );
+}
+
+const WORKER_STYLES: Record<WorkerView['state'], Style> = {
+  ready: 'green',
+  busy: 'cyan',
+  draining: 'yellow',
+  not_ready: 'yellow',
+  lost: 'red',
+};
+
+function workerColumns({ now }: Runtime): Column<WorkerView>[] {
+  return [
+    { name: 'ID', of: ({ id }) => id, whole: true },
+    { name: 'STATE', of: ({ state }) => state, style: ({ state }) => WORKER_STYLES[state] },
+    { name: 'SLOTS', of: ({ slots }) => slots, align: 'right' },
+    { name: 'RUNNING', of: ({ running }) => running, align: 'right' },
+    { name: 'WAITING', of: ({ waiting }) => waiting, align: 'right' },
+    { name: 'DISTRIBUTOR', of: ({ distributor }) => distributor },
+    { name: 'HOST', of: ({ host }) => host },
+    { name: 'HEARTBEAT', of: ({ lastHeartbeat }) => ago(lastHeartbeat, now()), align: 'right' },
+    { name: 'AGENTS', of: ({ agents }) => agents.join(', ') },
+  ];
+}
+
+function instanceColumns({ now }: Runtime): Column<InstanceView>[] {
+  return [
+    { name: 'ID', of: ({ id }) => id, whole: true },
+    { name: 'ROLE', of: ({ role }) => role },
+    { name: 'ALIVE', of: ({ alive }) => (alive ? 'yes' : 'no'), style: ({ alive }) => (alive ? 'green' : 'red') },
+    { name: 'SEEN', of: ({ seenAt }) => ago(seenAt, now()), align: 'right' },
+    { name: 'STARTED', of: ({ startedAt }) => ago(startedAt, now()), align: 'right' },
+    { name: 'HOST', of: ({ host }) => host },
+    { name: 'PID', of: ({ pid }) => String(pid), align: 'right' },
+    { name: 'VERSION', of: ({ version }) => version },
+    { name: 'URL', of: ({ url }) => url },
+  ];
+}
+
+const QUEUES: Column<QueueView>[] = [
+  { name: 'AGENT', of: ({ agent }) => agent, whole: true },
+  { name: 'PENDING', of: ({ pending }) => pending, align: 'right' },
+  { name: 'URGENT', of: ({ urgent }) => urgent, align: 'right' },
+  { name: 'LANES', of: ({ lanes }) => lanes, align: 'right' },
+  {
+    name: 'STATE',
+    of: ({ paused }) => (paused ? 'paused' : 'open'),
+    style: ({ paused }) => (paused ? 'yellow' : undefined),
+  },
+];
+
+const AGENTS: Column<AgentCard>[] = [
+  { name: 'NAME', of: ({ name }) => name, whole: true },
+  { name: 'VERSION', of: ({ version }) => version },
+  { name: 'METHODS', of: ({ methods }) => Object.keys(methods).join(', ') },
+  { name: 'DESCRIPTION', of: ({ description }) => description },
+];
+
+function ago(time: string, now: number): string {
+  return shortDuration(now - Date.parse(time));
+}
