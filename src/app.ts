@@ -90,9 +90,16 @@ interface Parts {
 }
 
 async function makeParts(config: Config, extras: SystemExtras): Promise<Parts> {
-  const secrets = [...(config.keys?.generations ?? []).map(({ secret }) => String(secret)), config.redis?.password];
-  const logger = extras.logger ?? createLogger({ ...config.log, secrets: [...secrets, config.access.apiKey] });
-  const metrics = createMetrics({ redis: config.redis !== null });
+  const { apiKey, metricsToken } = config.access;
+  const generations = config.keys?.generations ?? [];
+  const secrets = [...generations.map(({ secret }) => secret), config.redis?.password, apiKey, metricsToken];
+  const logger =
+    extras.logger ?? createLogger({ ...config.log, secrets, base: { instance: config.id, role: config.role } });
+  const metrics = createMetrics({
+    redis: config.redis !== null,
+    runtime: systemRuntime,
+    onError: (gauge, error) => observe({ type: 'fault', where: `metric ${gauge}`, error }),
+  });
   const listener = createObserver({ logger, metrics, runtime: systemRuntime });
   const observe = (observation: Observation) => {
     listener(observation);

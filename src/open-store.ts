@@ -13,7 +13,26 @@ export async function makeStore(config: Config, runtime: Runtime, hooks: StoreHo
   const { redis, limits, id } = config;
   if (redis === null) return createMemoryStore({ runtime, shards: limits.shards });
   const { createRedisStore } = await import('./store/redis/redis-store.ts');
-  return createRedisStore({ redis, shards: limits.shards, connectionName: `agent-system:${id}`, runtime, ...hooks });
+  let known = false;
+  return createRedisStore({
+    connection: redis,
+    prefix: redis.keyPrefix,
+    shards: limits.shards,
+    runtime,
+    name: `agent-system:${id}`,
+    maxConnections: redis.maxConnections,
+    requireAof: redis.requireAof,
+    allowUnsafe: redis.allowUnsafe,
+    onCommand: hooks.onCommand,
+    onConnection: (state) => {
+      if (state === 'closed') return;
+      hooks.onConnection?.({
+        purpose: 'commands',
+        state: state === 'lost' ? 'lost' : known ? 'reconnected' : 'connected',
+      });
+      known = true;
+    },
+  });
 }
 
 export interface StoreHooks {

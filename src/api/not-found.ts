@@ -1,5 +1,5 @@
 import { AgentSystemError } from '../errors.ts';
-import { nearest } from '../service/agent-catalog.ts';
+import { nearest } from '../runtime/near-names.ts';
 
 /** The routes as they were registered, to tell a wrong method from a path that does not exist. */
 export class RouteTable {

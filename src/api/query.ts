@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AgentSystemError } from '../errors.ts';
-import { nearest } from '../service/agent-catalog.ts';
+import { nearest } from '../runtime/near-names.ts';
 import { badRequest } from '../service/submit-request.ts';
 
 /** The query as `schema` reads it. Throws BAD_REQUEST for names that the route does not have and for wrong values. */

@@ -2,15 +2,15 @@
 import { Command, CommanderError } from 'commander';
 import type { ClientConfig, Config, ConfigFlags } from '../config/load.ts';
 import type { StartDemoSystem } from '../demo/run.ts';
+import { nearest } from '../runtime/near-names.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { nearest } from '../service/agent-catalog.ts';
 import { addGlobalOptions, contextOf, examples, type GlobalOptions, type Run } from './command.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addFleetCommands } from './commands/fleet.ts';
 import { addSubmitCommand } from './commands/submit.ts';
 import { addTaskCommands } from './commands/tasks.ts';
 import { EXIT } from './exit-codes.ts';
-import { failureOf } from './failure.ts';
+import { failureOf, tell } from './failure.ts';
 import { withoutLooseWait } from './flags.ts';
 import type { Io } from './io.ts';
 import { runRole, type StartSystem } from './run-role.ts';
@@ -44,7 +44,7 @@ export async function runCli(args: readonly string[], parts: CliParts): Promise<
   } catch (error) {
     if (error instanceof UsageError) return usage(program, error);
     const failure = failureOf(error);
-    for (const line of failure.lines) parts.io.err(`${line === failure.lines[0] ? 'error: ' : ''}${line}\n`);
+    tell(failure, parts.io.err);
     return failure.code;
   }
 }
@@ -87,7 +87,6 @@ function buildProgram(parts: CliParts, done: (code: number) => void): Command {
       'after',
       examples('demo', '--role all', `submit echo --input '{"text":"hi"}' --wait`, 'tasks list --state failed'),
     )
-    .allowExcessArguments()
     .hook('preAction', (_program, command) => refuseRoleFlags(program, command))
     .action(async () => done(await runRootCommand(program, parts)));
   const run = runner(program, parts, done);
@@ -95,7 +94,8 @@ function buildProgram(parts: CliParts, done: (code: number) => void): Command {
   addSubmitCommand(program, run);
   addTaskCommands(program, run);
   addFleetCommands(program, run);
-  return program;
+  // Said last, for commands take over what was said before them: only a word in the place of a command is told by us.
+  return program.allowExcessArguments();
 }
 
 /** In the help of a command the flags that start a role would only mislead. */

@@ -93,9 +93,9 @@ export async function forEachId<T>(
       done.push(await unlessInterrupted(call(id), signal));
     } catch (error) {
       if (endsEverything(error)) throw error;
-      const failure = failureOf(error);
-      for (const line of failure.lines)
-        printer.note(ids.length > 1 ? `error: ${printable(id)}: ${line}` : `error: ${line}`);
+      for (const text of failureOf(error).errors) {
+        printer.note(ids.length > 1 ? `error: ${printable(id)}: ${text}` : `error: ${text}`);
+      }
       code = EXIT.failed;
     }
   }

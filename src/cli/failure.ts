@@ -13,23 +13,31 @@ import { printable } from './text-width.ts';
 
 export interface Failure {
   code: number;
-  /** For stderr; a command that was told everything already has none. */
-  lines: string[];
+  /** What is wrong, each for itself; nothing when the person knows already. */
+  errors: string[];
+  /** What to do about it. */
+  hint?: string;
 }
 
 /** The one table from errors to exit codes and sentences. */
 export function failureOf(error: unknown): Failure {
-  if (error instanceof CommanderError) return { code: usageCode(error), lines: [] };
-  if (error instanceof ConfigurationError) return { code: EXIT.configuration, lines: [...error.problems] };
-  if (error instanceof Interrupted) return { code: exitCodeOf(error.signal), lines: [] };
-  if (isUnreachable(error)) return { code: EXIT.unreachable, lines: [error.message, HOW_TO_START] };
-  if (isRefusedAccess(error)) return { code: EXIT.notAllowed, lines: [error.message, HOW_TO_BE_LET_IN] };
-  if (error instanceof TaskCancelledError)
-    return said(EXIT.cancelled, `task ${error.task.id} was cancelled: ${error.message}`);
-  if (error instanceof TaskFailedError) return said(EXIT.failed, failedSentence(error));
-  if (error instanceof WaitTimeoutError) return said(EXIT.waitedTooLong, `${error.message}; it goes on`);
-  if (error instanceof AgentSystemError) return said(EXIT.failed, error.message);
-  return { code: EXIT.failed, lines: isForPeople(error) ? [error.message] : unexpected(error) };
+  if (error instanceof CommanderError) return { code: usageCode(error), errors: [] };
+  if (error instanceof Interrupted) return { code: exitCodeOf(error.signal), errors: [] };
+  if (error instanceof ConfigurationError) return { code: EXIT.configuration, errors: [...error.problems] };
+  if (isUnreachable(error)) return { code: EXIT.unreachable, errors: [printable(error.message)], hint: HOW_TO_START };
+  if (isRefusedAccess(error))
+    return { code: EXIT.notAllowed, errors: [printable(error.message)], hint: HOW_TO_BE_LET_IN };
+  if (error instanceof TaskCancelledError) return cancelled(error);
+  if (error instanceof TaskFailedError) return failed(failedSentence(error));
+  if (error instanceof WaitTimeoutError) return { code: EXIT.waitedTooLong, errors: [`${error.message}; it goes on`] };
+  if (error instanceof AgentSystemError && AGENT_CODES.has(error.code))
+    return { code: EXIT.configuration, errors: [error.message] };
+  return isForPeople(error) ? failed(error.message) : unexpected(error);
+}
+
+export function tell(failure: Failure, err: (text: string) => void): void {
+  for (const error of failure.errors) err(`error: ${error}\n`);
+  if (failure.hint) err(`${failure.hint}\n`);
 }
 
 /** True when what failed for one thing will fail for every other: there is no point in going on. */
@@ -40,6 +48,9 @@ export function endsEverything(error: unknown): boolean {
 const HOW_TO_START =
   'start a system with "agent-system --role all", or say where one is with --url or AGENT_SYSTEM_URL';
 const HOW_TO_BE_LET_IN = 'give the key with --api-key or API_KEY';
+
+/** AGENTS names a module that cannot be used: a wrong setting, though it shows only when the module is loaded. */
+const AGENT_CODES = new Set(['AGENT_MODULE_REFUSED', 'AGENT_INVALID', 'AGENT_NAME_TAKEN', 'TOO_MANY_AGENTS']);
 
 /** The parser has said what is wrong itself. Help that was asked for is no error, help instead of a command is. */
 function usageCode({ exitCode }: CommanderError): number {
@@ -55,21 +66,28 @@ function isRefusedAccess(error: unknown): error is ResponseError {
   return error instanceof ResponseError && (error.status === 401 || error.status === 403);
 }
 
+function cancelled({ task, message }: TaskCancelledError): Failure {
+  return { code: EXIT.cancelled, errors: [printable(`task ${task.id} was cancelled: ${message}`)] };
+}
+
 function failedSentence({ task, code, message }: TaskFailedError): string {
   const attempts = task.attempt === 1 ? '1 attempt' : `${task.attempt} attempts`;
   return `task ${task.id} failed after ${attempts}: ${code}: ${message}`;
 }
 
-function said(code: number, sentence: string): Failure {
-  // Parts of it may come from a handler: control characters must not reach the terminal.
-  return { code, lines: [printable(sentence)] };
+/** Parts of the sentence may come from a handler or a server: control characters must not reach the terminal. */
+function failed(sentence: string): Failure {
+  return { code: EXIT.failed, errors: [printable(sentence)] };
 }
 
-/** Errors with a code of ours (`not_a_folder`) are sentences for people; those of Node (`ENOENT`) are not. */
+/** Errors with a code of ours, such as `not_a_folder`, are sentences for people; those of Node (`ENOENT`) are not. */
 function isForPeople(error: unknown): error is Error {
-  return error instanceof Error && /^[a-z_]+$/.test(String((error as { code?: unknown }).code));
+  if (error instanceof AgentSystemError) return true;
+  const { code } = (error ?? {}) as { code?: unknown };
+  return error instanceof Error && typeof code === 'string' && /^[a-z_]+$/.test(code);
 }
 
-function unexpected(error: unknown): string[] {
-  return ['this should not happen:', error instanceof Error ? (error.stack ?? error.message) : String(error)];
+function unexpected(error: unknown): Failure {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { code: EXIT.failed, errors: [`this should not happen: ${text}`] };
 }

@@ -1,8 +1,8 @@
 /** Reads the values of flags. What cannot be read is wrong usage, and the message says what was found and wanted. */
 import { InvalidArgumentError } from 'commander';
 import { httpUrl, parseDuration } from '../config/parse.ts';
+import { nearest } from '../runtime/near-names.ts';
 import { PRIORITY_MAX, parsePriorityText } from '../scheduling/order.ts';
-import { nearest } from '../service/agent-catalog.ts';
 import { TASK_STATES, type TaskState } from '../task/task.ts';
 
 const WAIT_FLAG = '--wait';

@@ -13,10 +13,11 @@ const io: Io = {
   out: (text) => void stdout.write(text),
   err: (text) => void stderr.write(text),
   get outColumns() {
-    return stdout.isTTY ? (stdout.columns ?? COLUMNS_USUAL) : null;
+    // A terminal that does not know its width says 0.
+    return stdout.isTTY ? stdout.columns || COLUMNS_USUAL : null;
   },
   get errColumns() {
-    return stderr.isTTY ? (stderr.columns ?? COLUMNS_USUAL) : null;
+    return stderr.isTTY ? stderr.columns || COLUMNS_USUAL : null;
   },
   colors: colorsAllowed(),
   stdin: () => stdin,

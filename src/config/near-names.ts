@@ -1,3 +1,4 @@
+import { editDistance } from '../runtime/near-names.ts';
 import { NOT_YET_SUPPORTED, SETTINGS, type SettingName } from './schema.ts';
 
 /**
@@ -35,21 +36,4 @@ function nearestSetting(name: string): string | undefined {
     if (distance <= (known.length < 9 ? 1 : 2) && distance < (best?.distance ?? 3)) best = { name: known, distance };
   }
   return best?.name;
-}
-
-/** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
-export function editDistance(a: string, b: string): number {
-  let older: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? older[j - 2]! + 1 : replaced;
-      row.push(Math.min(replaced, swapped, row[j - 1]! + 1, last[j]! + 1));
-    }
-    older = last;
-    last = row;
-  }
-  return last[b.length]!;
 }

@@ -1,12 +1,13 @@
-import { assignmentOf, assignPost, cancelPost, Letters } from '../fleet/mail.ts';
+import { addAssignment, assignPost, cancelPost, Letters } from '../fleet/mail.ts';
 import type { Assignment, Cancel } from '../message/bodies.ts';
 import { unitOf } from '../store/commit.ts';
 import { patiently } from '../store/patience.ts';
 import { holderOf, type Post, UNITS_MAX, type Unit } from '../store/store.ts';
-import { decodeTask } from '../task/codec.ts';
+import type { StoredTask } from '../task/codec.ts';
 import type { TaskEvent } from '../task/events.ts';
 import type { TaskRecord } from '../task/task.ts';
 import { type Command, type TaskMessage, transition } from '../task/transition.ts';
+import { decodeReadable } from './decode-readable.ts';
 import { commitOwned, type OwnerContext } from './owner-context.ts';
 
 const ROUNDS_MAX = 3;
@@ -14,8 +15,16 @@ const ROUNDS_MAX = 3;
 export interface Changed {
   /** Records that the command was accepted for, as they stand now. */
   done: TaskRecord[];
-  /** Ids it did not apply to: the record is gone or another, or refused the command. */
-  left: { id: string; record: TaskRecord | null }[];
+  /** Ids it did not apply to. */
+  left: LeftTask[];
+}
+
+/** A task that a command did not apply to: the record is gone, unreadable or another, or refused the command. */
+export interface LeftTask {
+  id: string;
+  stored: StoredTask | null;
+  /** Null when there is none, or none that can be read. */
+  record: TaskRecord | null;
 }
 
 /**
@@ -53,16 +62,17 @@ async function changeOnce(
   changed: Changed,
 ): Promise<string[]> {
   const { policy, observe } = context;
-  const { records, now } = await readAll(context, ids);
+  const { found, now } = await readAll(context, ids);
   const steps: Step[] = [];
   const units: Unit[] = [];
   const post = new Outbox();
   for (const [i, id] of ids.entries()) {
-    const before = records[i] ?? null;
+    const stored = found[i] ?? null;
+    const before = stored && decodeReadable(context, stored);
     const command = before && commandFor(before, now);
     const decided = command ? transition(before, command, now) : null;
     if (!before || !decided?.ok) {
-      changed.left.push({ id, record: before });
+      changed.left.push({ id, stored, record: before });
       continue;
     }
     for (const message of decided.messages) post.add(message, decided.next, units.length);
@@ -89,7 +99,7 @@ async function readAll(context: OwnerContext, ids: string[]) {
   const { store, clock, shard, runtime, signal, onAway } = context;
   const read = () => clock.learn(() => store.read(shard, ids, { input: true }));
   const { tasks, now } = await patiently(read, { runtime, tries: 5, signal, onAway });
-  return { records: tasks.map((task) => task && decodeTask(task)), now };
+  return { found: tasks, now };
 }
 
 /** The messages of one commit, one envelope per worker and type. */
@@ -99,9 +109,9 @@ class Outbox {
 
   add(message: TaskMessage, task: TaskRecord, unit: number): void {
     const holder = holderOf(message.worker, message.incarnation);
-    if (message.type === 'task.assign') return this.#assigns.add(holder, assignmentOf(task), unit);
+    if (message.type === 'task.assign') return addAssignment(this.#assigns, holder, task, unit);
     const { attemptId, code, reason } = message;
-    this.#cancels.add(holder, { task: task.id, attemptId, code, reason }, unit);
+    this.#cancels.add(holder, { task: task.id, attemptId, code, reason }, { unit });
   }
 
   seal({ keys, clock, runtime, policy, shard }: OwnerContext): Post[] {

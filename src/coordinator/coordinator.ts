@@ -103,9 +103,7 @@ function factsOf({ trail, spec }: TaskRecord): TaskFacts {
   const facts: TaskFacts = {};
   const queuedAt = trail.queuedAt ?? spec.createdAt;
   if (trail.startedAt !== undefined) facts.queueWaitMs = Math.max(0, trail.startedAt - queuedAt);
-  if (trail.startedAt !== undefined && trail.endedAt !== undefined) {
-    facts.runMs = Math.max(0, trail.endedAt - trail.startedAt);
-  }
+  if (trail.ranMs !== undefined) facts.runMs = trail.ranMs;
   if (trail.worker !== undefined) facts.worker = trail.worker;
   if (trail.error) facts.code = trail.error.code;
   return facts;

@@ -6,7 +6,7 @@ import { dropEntries } from './drop-entries.ts';
 import type { OwnerContext } from './owner-context.ts';
 import type { ReportReader } from './report-reader.ts';
 
-const REPORTS_WAIT_MS = 2_000;
+const REPORTS_WAIT_MS = 10_000;
 
 /**
  * Ends attempts whose run timeout is over and whose worker has not said so itself. Before that, every report that lay in

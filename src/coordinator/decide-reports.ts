@@ -107,14 +107,21 @@ function commandOf(report: Report, jitter: () => number): Command {
       return { type: 'start', from, at: report.at };
     case 'progress':
       return { type: 'progress', from, progress: report.progress, note: report.note, usage: report.usage };
-    case 'completed':
-      return { type: 'complete', from, result: report.result, startedAt: report.startedAt, usage: report.usage };
+    case 'completed': {
+      const { result, startedAt, usage } = report;
+      return { type: 'complete', from, result, startedAt, ranMs: ranMs(report), usage };
+    }
     case 'failed': {
       const { retryAfterMs, ...error } = report.error;
       const { startedAt, usage } = report;
-      return { type: 'fail', from, error, jitter: jitter(), retryAfterMs, startedAt, usage };
+      return { type: 'fail', from, error, jitter: jitter(), retryAfterMs, startedAt, ranMs: ranMs(report), usage };
     }
     case 'returned':
       return { type: 'return', from, why: report.why };
   }
+}
+
+/** From the handler's start to its end, both by the worker's reading of the store's clock. */
+function ranMs({ startedAt, at }: { startedAt?: number; at: number }): number | undefined {
+  return startedAt === undefined ? undefined : Math.max(0, at - startedAt);
 }

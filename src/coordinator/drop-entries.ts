@@ -1,9 +1,10 @@
-import { type IndexName, parseHeld, type Unit } from '../store/store.ts';
+import type { IndexName, Unit } from '../store/store.ts';
 import type { TaskRecord } from '../task/task.ts';
+import type { LeftTask } from './change-tasks.ts';
 import { commitOwned, type OwnerContext } from './owner-context.ts';
 
 /**
- * Removes index entries that their record does not stand behind: the record is gone, or in another state. The commit
+ * Removes index entries that their record does not stand behind: the record is gone, unreadable, or in another state. The commit
  * expects the version that was read, so an entry that became right in between stays.
  *
  * @param belongs whether the record does stand behind an entry in this index
@@ -11,20 +12,15 @@ import { commitOwned, type OwnerContext } from './owner-context.ts';
 export async function dropEntries(
   context: OwnerContext,
   index: IndexName,
-  entries: readonly { id: string; record: TaskRecord | null; member?: string }[],
+  entries: readonly (LeftTask & { member?: string })[],
   belongs: (record: TaskRecord) => boolean,
 ): Promise<void> {
   const stale = entries.filter(({ record }) => record === null || !belongs(record));
   if (stale.length === 0) return;
-  const units = stale.map(({ id, record, member }): Unit => {
+  const units = stale.map(({ id, stored, member }): Unit => {
     const indexes = [{ do: 'remove' as const, index, member: member ?? id, score: 0 }];
-    return { id, expect: record?.version ?? 0, state: record?.state ?? 'queued', repair: true, indexes };
+    return { id, expect: stored?.version ?? 0, state: stored?.state ?? 'queued', repair: true, indexes };
   });
   await commitOwned(context, { units });
   context.observe({ type: 'records.repaired', shard: context.shard, entries: units.length });
-}
-
-/** The entry of a `held:` index, ready for `dropEntries`. */
-export function heldEntry(member: string, record: TaskRecord | null) {
-  return { id: parseHeld(member).id, member, record };
 }

@@ -60,6 +60,7 @@ export class Elector {
       try {
         const held = await this.#lock.acquire(leaderTtlMs);
         if (held) await this.#lead(held);
+        else observe({ type: 'leader.waiting', shard });
       } catch (error) {
         if (!(error instanceof StoreUnavailableError))
           observe({ type: 'fault', where: `elector of shard ${shard}`, error });
@@ -69,58 +70,75 @@ export class Elector {
     }
   }
 
+  /** Whatever happens in here, the lock is given back: until it ends by itself nobody else could take the shard. */
   async #lead(held: HeldLock): Promise<void> {
-    const { store, shard, instance, observe } = this.#options;
-    const epoch = await store.claimEpoch(shard, held.value, instance);
-    if (epoch === null) return;
+    const { store, shard, instance } = this.#options;
+    try {
+      const epoch = await store.claimEpoch(shard, held.value, instance);
+      if (epoch !== null) await this.#serve(epoch, held);
+    } finally {
+      await this.#lock.release(held).catch(() => undefined);
+    }
+  }
+
+  /** Runs the duties as long as the lock is ours; returns when they have ended. */
+  async #serve(epoch: string, held: HeldLock): Promise<void> {
+    const { shard, observe, own } = this.#options;
     const over = new AbortController();
     let why = 'stopped';
-    this.#stepDown = (reason) => {
+    const stepDown = (reason: string) => {
+      if (over.signal.aborted) return;
       why = reason;
       over.abort();
     };
     const signal = AbortSignal.any([over.signal, this.#stop.signal]);
+    this.#stepDown = stepDown;
     this.epoch = epoch;
     this.until = held.expiresAt;
     observe({ type: 'leader.became', shard, epoch });
-    const duties = this.#options.own(epoch, signal, () => this.#stepDown?.('another owner has the epoch'));
-    const last = await this.#keep(held, signal);
-    if (!signal.aborted) this.#stepDown('the lock could not be extended');
-    await duties;
+    const duties = own(epoch, signal, () => stepDown('another owner has the epoch')).finally(() => this.#forget());
+    try {
+      await this.#keep(held, signal, stepDown);
+    } finally {
+      if (!signal.aborted) stepDown('the lock could not be extended');
+      await duties;
+      observe({ type: 'leader.lost', shard, epoch, why });
+    }
+  }
+
+  #forget(): void {
     this.epoch = null;
     this.until = null;
     this.#stepDown = null;
-    observe({ type: 'leader.lost', shard, epoch, why });
-    await this.#lock.release(last).catch(() => undefined);
   }
 
-  /** Extends the lock until the signal aborts or its time is over; answers the lock as it was last held. */
-  async #keep(first: HeldLock, signal: AbortSignal): Promise<HeldLock> {
+  /** Extends the lock until the signal aborts, it is lost, or its time is over, also while an answer is awaited. */
+  async #keep(first: HeldLock, signal: AbortSignal, stepDown: (why: string) => void): Promise<void> {
     const { runtime, leaderTtlMs } = this.#options;
-    let held = first;
-    while (!signal.aborted) {
-      await pause(runtime, leaderTtlMs / 3, signal);
-      if (signal.aborted) break;
-      const next = await this.#extend(held);
-      if (next === null) break;
-      held = next;
+    for (let held: HeldLock | null = first; held !== null && !signal.aborted; ) {
+      const left = held.expiresAt - runtime.now();
+      const cancel = runtime.after(left, () => stepDown('the time of its lock ran out'));
       this.until = held.expiresAt;
+      try {
+        await pause(runtime, leaderTtlMs / 3, signal);
+        held = signal.aborted ? null : await this.#extend(held, signal);
+      } finally {
+        cancel();
+      }
     }
-    return held;
   }
 
   /** Null: the lock is lost. While the store does not answer it is asked again, until the lock's time is over. */
-  async #extend(held: HeldLock): Promise<HeldLock | null> {
+  async #extend(held: HeldLock, signal: AbortSignal): Promise<HeldLock | null> {
     const { runtime, leaderTtlMs } = this.#options;
-    for (;;) {
+    while (!signal.aborted) {
       try {
         return await this.#lock.extend(held, leaderTtlMs);
       } catch (error) {
         if (!(error instanceof StoreUnavailableError)) throw error;
       }
-      if (runtime.now() + 100 >= held.expiresAt) return null;
-      await pause(runtime, 100, this.#stop.signal);
-      if (this.#stop.signal.aborted) return held;
+      await pause(runtime, 100, signal);
     }
+    return null;
   }
 }

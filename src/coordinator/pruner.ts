@@ -1,8 +1,8 @@
 import { removalOf } from '../store/commit.ts';
 import { expiresAt } from '../store/indexes.ts';
 import type { IndexChange, Unit } from '../store/store.ts';
-import { decodeTask } from '../task/codec.ts';
 import { isTerminal, type TaskRecord } from '../task/task.ts';
+import { decodeReadable } from './decode-readable.ts';
 import { commitOwned, type OwnerContext } from './owner-context.ts';
 
 const BLOCKS_PER_TICK = 50;
@@ -19,7 +19,7 @@ export async function prune(context: OwnerContext): Promise<number> {
 
 async function pruneBlock(context: OwnerContext, block: string): Promise<number> {
   const { store, shard, clock, policy } = context;
-  const tasks = (await store.readBlock(shard, block)).map(decodeTask);
+  const tasks = (await store.readBlock(shard, block)).flatMap((stored) => decodeReadable(context, stored) ?? []);
   const now = clock.now();
   const ended = tasks.filter((task) => isTerminal(task.state));
   const expired = ended.filter((task) => expiresAt(task, policy) <= now);

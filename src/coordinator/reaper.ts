@@ -10,18 +10,22 @@
  */
 
 import { HeartbeatWatch, type SeenBeat } from '../fleet/heartbeat-watch.ts';
+import { isLaterIncarnation } from '../fleet/incarnation.ts';
 import { cancelPost, Letters } from '../fleet/mail.ts';
+import { verifyTask } from '../fleet/verify-task.ts';
 import type { Cancel } from '../message/bodies.ts';
 import { heldName, holderOf, parseHeld, parseHolder, UNITS_MAX } from '../store/store.ts';
 import { shardOf } from '../task/id.ts';
 import { isActive, type TaskRecord } from '../task/task.ts';
 import type { Command } from '../task/transition.ts';
 import { changeTasks } from './change-tasks.ts';
-import { dropEntries, heldEntry } from './drop-entries.ts';
+import { decodeReadable } from './decode-readable.ts';
+import { dropEntries } from './drop-entries.ts';
 import { commitOwned, type OwnerContext } from './owner-context.ts';
 import type { ReportReader } from './report-reader.ts';
 
-const REPORTS_WAIT_MS = 2_000;
+/** Long, because a tick that gives up begins again behind a later end: with a backlog nobody would ever be judged. */
+const REPORTS_WAIT_MS = 10_000;
 /** Heartbeats in which an attempt must be missing, or its worker not ready, before the owner acts. */
 const STRIKES = 2;
 /** A tick that comes this much later than it was due means that our loop stood still. */
@@ -69,9 +73,8 @@ export class Reaper {
   }
 
   async tick(): Promise<void> {
-    const { store, shard, runtime } = this.#context;
-    if (runtime.now() - this.#lastTick > STALL_MS) this.beQuiet();
-    this.#lastTick = runtime.now();
+    const { store, shard } = this.#context;
+    this.#noticeStall(STALL_MS);
     const { now, fresh } = await this.#watch.look();
     const holders = await store.holders(shard);
     const suspects = holders.filter((holder) => this.#isGone(holder, now));
@@ -79,9 +82,18 @@ export class Reaper {
     const tail = await store.lastEntry(shard, 'reports');
     if (!(await this.#reports.passed(tail.id, REPORTS_WAIT_MS))) return;
     const again = await this.#watch.look();
+    this.#noticeStall(REPORTS_WAIT_MS + STALL_MS);
     for (const holder of suspects) if (this.#isGone(holder, again.now)) await this.#bury(holder);
     const heard = new Map([...fresh, ...again.fresh].map((seen) => [seen.heartbeat.worker, seen]));
     for (const seen of heard.values()) await this.#compare(seen);
+    this.#lastTick = this.#context.runtime.now();
+  }
+
+  /** More time has passed than this tick or the pause before it can account for: we stood still, perhaps all of us. */
+  #noticeStall(limitMs: number): void {
+    const now = this.#context.runtime.now();
+    if (now - this.#lastTick > limitMs) this.beQuiet();
+    this.#lastTick = now;
   }
 
   #isGone(holder: string, now: number): boolean {
@@ -92,7 +104,7 @@ export class Reaper {
       this.#silentSince.delete(holder);
       return now - seen.at > policy.instanceTtlMs && runtime.now() >= this.#quietUntil;
     }
-    if (seen && isLater(seen.heartbeat.incarnation, incarnation)) return true;
+    if (seen && isLaterIncarnation(seen.heartbeat.incarnation, incarnation)) return true;
     const since = this.#silentSince.get(holder) ?? now;
     this.#silentSince.set(holder, since);
     return now - since > policy.instanceTtlMs && runtime.now() >= this.#quietUntil;
@@ -109,7 +121,7 @@ export class Reaper {
       observe({ type: 'lease.expired', worker, incarnation, attempts: entries.length });
       const why = successor ? 'replaced' : 'worker_lost';
       await this.#endHeld(holder, entries, (task, attemptId) => {
-        const started = startedBy(listed, heldName(task.id, attemptId));
+        const started = startedBy(listed, task, attemptId);
         return { type: 'lose', attemptId, started, crashesMax: policy.workerLostMax, why };
       });
     }
@@ -126,7 +138,7 @@ export class Reaper {
   async #endHeld(
     holder: string,
     entries: [string, number][],
-    commandFor: (task: TaskRecord, attemptId: string) => Command,
+    commandFor: (task: TaskRecord, attemptId: string) => Command | null,
   ): Promise<void> {
     const attempts = new Map(entries.map(([member]) => [parseHeld(member).id, member]));
     const { left } = await changeTasks(this.#context, [...attempts.keys()], (task) => {
@@ -134,7 +146,7 @@ export class Reaper {
       if (!isActive(task.state) || task.trail.attempt?.id !== attemptId) return null;
       return commandFor(task, attemptId);
     });
-    const stale = left.map(({ id, record }) => heldEntry(attempts.get(id)!, record));
+    const stale = left.map((one) => ({ ...one, member: attempts.get(one.id)! }));
     const holds = (record: TaskRecord, member: string) => record.trail.attempt?.id === parseHeld(member).attemptId;
     await dropEntries(
       this.#context,
@@ -166,11 +178,27 @@ export class Reaper {
       due.map((member) => [member, 0]),
       (task, attemptId) => {
         const neverSeen = task.state === 'assigned' && !task.trail.attempt?.resent;
-        if (neverSeen) return { type: 'resend', attemptId };
+        if (neverSeen) return this.#resend(task, attemptId);
         const crashesMax = policy.workerLostMax;
         return { type: 'lose', attemptId, started: 'unknown', crashesMax, why: 'missing', tell: true };
       },
     );
+  }
+
+  /** An assignment is signed anew here, so what it carries is checked anew: the record may have been written over. */
+  #resend(task: TaskRecord, attemptId: string): Command | null {
+    const { store, shard, keys, observe } = this.#context;
+    const verified = verifyTask(task, keys);
+    if (verified.verdict === 'ok') return { type: 'resend', attemptId };
+    const { verdict, detail } = verified;
+    const reason = verdict === 'wrong' ? 'seal' : 'key';
+    observe({ type: 'message.rejected', reason, detail, stream: 'records', entry: task.id });
+    if (verdict === 'unknown_key') return null;
+    const { seal, text } = task.sealed;
+    // The quarantine is for people; the task is rejected whether or not this write arrives.
+    const entry = { stream: 'records', entry: task.id, reason, text: `${seal} ${text}` };
+    store.quarantine(shard, [entry]).catch(() => undefined);
+    return { type: 'reject', message: detail };
   }
 
   /** An attempt that the worker runs and its record does not hold is told to stop, each time it is listed. */
@@ -179,7 +207,7 @@ export class Reaper {
     const mine = [...heartbeat.started, ...heartbeat.unstarted].filter((held) => shardOf(held) === shard);
     const present = await store.contains(shard, `held:${holder}`, mine);
     const foreign = mine.filter((_, i) => !present[i]);
-    const due = strike(this.#foreign, holder, foreign, 'keep');
+    const due = await this.#superseded(strike(this.#foreign, holder, foreign, 'keep').slice(0, UNITS_MAX));
     if (due.length === 0) return;
     const letters = new Letters<Cancel>();
     for (const held of due) {
@@ -188,6 +216,16 @@ export class Reaper {
       letters.add(holder, { task: id, attemptId, code: 'superseded', reason });
     }
     await this.#post(letters);
+  }
+
+  /** Those that their records do not hold: the index that they are missing from may itself be what is missing. */
+  async #superseded(suspects: string[]): Promise<string[]> {
+    if (suspects.length === 0) return [];
+    const { store, shard } = this.#context;
+    const ids = suspects.map((held) => parseHeld(held).id);
+    const { tasks } = await store.read(shard, ids);
+    const records = tasks.map((stored) => stored && decodeReadable(this.#context, stored));
+    return suspects.filter((held, i) => records[i]?.trail.attempt?.id !== parseHeld(held).attemptId);
   }
 
   /** A worker that stays alive but cannot take part gives back what it has not begun. */
@@ -200,9 +238,11 @@ export class Reaper {
     await this.#endHeld(
       holder,
       unstarted.map((member) => [member, 0]),
-      (_, attemptId) => {
+      (task, attemptId) => {
+        // It may have begun since that heartbeat; what may run only once is left to the worker that lives.
+        if (task.state !== 'assigned' || task.spec.delivery === 'at-most-once') return null;
         const crashesMax = policy.workerLostMax;
-        return { type: 'lose', attemptId, started: 'no', crashesMax, why: 'not_ready', tell: true };
+        return { type: 'lose', attemptId, started: 'no', crashesMax, why: 'taken_back', tell: true };
       },
     );
   }
@@ -218,9 +258,12 @@ export class Reaper {
 }
 
 /** What a worker's last heartbeat says about an attempt that is now lost with it. */
-function startedBy(last: SeenBeat | null, held: string): Started {
+function startedBy(last: SeenBeat | null, { id, spec }: TaskRecord, attemptId: string): Started {
+  const held = heldName(id, attemptId);
   if (last?.heartbeat.started.includes(held)) return 'yes';
-  return last?.heartbeat.unstarted.includes(held) ? 'no' : 'unknown';
+  // It may have begun after that heartbeat: good enough to tell whom a crash is counted against, no proof that it never ran.
+  const isUnstarted = spec.delivery !== 'at-most-once' && last?.heartbeat.unstarted.includes(held);
+  return isUnstarted ? 'no' : 'unknown';
 }
 
 /**
@@ -238,9 +281,4 @@ function strike(counts: Map<string, Map<string, number>>, holder: string, found:
   }
   counts.set(holder, now);
   return due;
-}
-
-/** Incarnations begin with the store's time of their registration. */
-function isLater(a: string, b: string): boolean {
-  return Number.parseInt(a, 10) > Number.parseInt(b, 10);
 }

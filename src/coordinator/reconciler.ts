@@ -1,7 +1,7 @@
 import { repairOf } from '../store/commit.ts';
 import { expiresAt } from '../store/indexes.ts';
-import { decodeTask } from '../task/codec.ts';
 import { isTerminal } from '../task/task.ts';
+import { decodeReadable } from './decode-readable.ts';
 import { commitOwned, type OwnerContext } from './owner-context.ts';
 
 const BLOCKS_PER_TICK = 10;
@@ -53,7 +53,8 @@ export class Reconciler {
 
   async #repair(block: string): Promise<number> {
     const { store, shard, policy } = this.#context;
-    const tasks = (await store.readBlock(shard, block)).map(decodeTask);
+    const stored = await store.readBlock(shard, block);
+    const tasks = stored.flatMap((one) => decodeReadable(this.#context, one) ?? []);
     const units = tasks.filter((task) => !isTerminal(task.state)).map((task) => repairOf(task, policy));
     // The ended tasks of a block share one entry, under the one that expires first.
     const ended = tasks.filter((task) => isTerminal(task.state));

@@ -194,13 +194,13 @@ async function joinAll(input: JoinReportInput, client: Client, signal: AbortSign
 
 function summaryOf({ id, slots }: DemoWorker, ended: readonly Ended[]): WorkerSummary {
   const own = ended.filter(({ task }) => task.worker === id);
-  const busyMs = own.reduce((sum, { task }) => sum + Math.max(0, timeOf(task.endedAt) - timeOf(task.startedAt)), 0);
+  const busyMs = own.reduce((sum, { task }) => sum + (task.ranMs ?? 0), 0);
   return { id, slots, tasks: own.length, busyMs };
 }
 
-function timelineOf({ path }: FoundFile, { worker, startedAt, endedAt }: TaskView): ReportMeta['timeline'] {
-  if (worker === undefined || startedAt === undefined || endedAt === undefined) return [];
-  return [{ file: path, worker, startedAt: timeOf(startedAt), endedAt: timeOf(endedAt) }];
+function timelineOf({ path }: FoundFile, { worker, startedAt, ranMs }: TaskView): ReportMeta['timeline'] {
+  if (worker === undefined || startedAt === undefined || ranMs === undefined) return [];
+  return [{ file: path, worker, startedAt: timeOf(startedAt), endedAt: timeOf(startedAt) + ranMs }];
 }
 
 function timeOf(iso: string | undefined): number {

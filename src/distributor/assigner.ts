@@ -3,6 +3,7 @@
  * give back at once what fitted nowhere. Taking is atomic in the store, so two distributors never work on the same task;
  * between the take and the commit only a cancel or a pause can come, which the commit then loses to by version.
  */
+import { verifyTask } from '../fleet/verify-task.ts';
 import type { KeyRing } from '../message/keys.ts';
 import type { Observe } from '../runtime/observer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -14,7 +15,7 @@ import { type LanePlace, type Store, type TakenTask, UNITS_MAX } from '../store/
 import type { StoreClock } from '../store/store-clock.ts';
 import { decodeTask } from '../task/codec.ts';
 import type { SystemPolicy } from '../task/policy.ts';
-import { AssigningBatch, type Candidate, problemOf } from './assigning-batch.ts';
+import { AssigningBatch, type Candidate } from './assigning-batch.ts';
 import type { Fleet, Member } from './fleet.ts';
 
 const LANES_PER_TAKE = 1_000;
@@ -61,17 +62,33 @@ export class Assigner {
 
   async #assign(token: string, taken: TakenTask[], members: Member[], now: number): Promise<void> {
     const batch = new AssigningBatch(this.#options, token, now);
-    const candidates: Candidate[] = [];
-    for (const { task: stored, lane } of taken) {
-      const task = decodeTask(stored);
-      const problem = problemOf(task, this.#options.keys);
-      if (problem === null) candidates.push({ task, agent: task.spec.agent, urgent: isUrgentLane(lane) });
-      else batch.reject(task, problem);
-    }
+    const candidates = taken.flatMap((one) => this.#judge(one, batch) ?? []);
     const { assignments, unplaced } = placeTasks(candidates, members, now);
     for (const { task: candidate, worker } of assignments) batch.assign(candidate, worker);
     await batch.commit();
     if (unplaced.length > 0) await this.#giveBack(token, unplaced);
+  }
+
+  /**
+   * Null: it is not assigned. What was tampered with is rejected. What cannot be judged (sealed under a key that is not
+   * here yet, or unreadable) stays in the reservation and so comes again when that expires: given back at once it would
+   * be taken again at once.
+   */
+  #judge({ task: stored, lane }: TakenTask, batch: AssigningBatch): Candidate | null {
+    const { keys, observe } = this.#options;
+    try {
+      const task = decodeTask(stored);
+      const verified = verifyTask(task, keys);
+      if (verified.verdict === 'ok') return { task, agent: task.spec.agent, urgent: isUrgentLane(lane) };
+      if (verified.verdict === 'wrong') batch.reject(task, verified.detail);
+      else {
+        const { detail } = verified;
+        observe({ type: 'message.rejected', reason: 'key', detail, stream: 'records', entry: task.id });
+      }
+    } catch (error) {
+      observe({ type: 'fault', where: `assignment of task ${stored.id}`, error });
+    }
+    return null;
   }
 
   async #giveBack(token: string, unplaced: Candidate[]): Promise<void> {

@@ -1,7 +1,5 @@
-import { assignmentOf, assignPost, Letters } from '../fleet/mail.ts';
+import { addAssignment, assignPost, Letters } from '../fleet/mail.ts';
 import type { Assignment } from '../message/bodies.ts';
-import type { KeyRing } from '../message/keys.ts';
-import { checkSeal, digestOf } from '../message/seal.ts';
 import { unitOf } from '../store/commit.ts';
 import { patiently } from '../store/patience.ts';
 import type { Commit, QuarantineEntry, Unit } from '../store/store.ts';
@@ -29,16 +27,6 @@ interface Step {
   member: Member | null;
 }
 
-/** Null when the specification is as a coordinator sealed it and the input is the one it names. */
-export function problemOf(task: TaskRecord, keys: KeyRing): string | null {
-  const verdict = checkSeal(task.sealed.text, task.sealed.seal, keys);
-  if (verdict !== 'ok')
-    return `the seal of its specification is ${verdict === 'wrong' ? 'wrong' : 'of an unknown key'}`;
-  if (task.spec.id !== task.id) return `its specification belongs to task ${task.spec.id}`;
-  if (digestOf(task.input ?? 'null') !== task.spec.inputDigest) return 'its input is not the one that was submitted';
-  return null;
-}
-
 /** The units, letters and quarantine of one assigning commit. */
 export class AssigningBatch {
   readonly #options: AssignerOptions;
@@ -64,9 +52,7 @@ export class AssigningBatch {
     const unit = this.#units.length;
     const after = this.#step(task, { type: 'assign', attemptId, worker, incarnation, distributor: id }, member);
     fleet.occupy(ref, task.id, attemptId, { shard, urgent, now: this.#now });
-    // What may run only once must not be revived by showing its envelope again beside other winners (rule 3).
-    const alone = task.spec.delivery === 'at-most-once' ? `${ref} ${task.id}` : undefined;
-    this.#letters.add(ref, assignmentOf(after), unit, alone);
+    addAssignment(this.#letters, ref, after, unit);
     return attemptId;
   }
 

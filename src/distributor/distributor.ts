@@ -1,5 +1,6 @@
 import { AgentSystemError, StoreUnavailableError } from '../errors.ts';
 import { HeartbeatWatch } from '../fleet/heartbeat-watch.ts';
+import { verifyTask } from '../fleet/verify-task.ts';
 import type { KeyRing } from '../message/keys.ts';
 import type { Observe } from '../runtime/observer.ts';
 import { pause, type Runtime } from '../runtime/runtime.ts';
@@ -12,7 +13,7 @@ import { isTaskId, shardOf } from '../task/id.ts';
 import type { SystemPolicy } from '../task/policy.ts';
 import type { TaskRecord } from '../task/task.ts';
 import { Assigner } from './assigner.ts';
-import { AssigningBatch, problemOf } from './assigning-batch.ts';
+import { AssigningBatch } from './assigning-batch.ts';
 import { Fleet, type Hint, type Member } from './fleet.ts';
 
 /** Without any wake-up the distributor looks by itself this often: hints may be lost, nothing depends on them. */
@@ -81,8 +82,9 @@ export class Distributor {
    */
   async batchAssignTasks(tasks: string[], workerId: string): Promise<AssignOutcome[]> {
     const outcomes = new Map<string, AssignOutcome>();
+    const named = [...new Set(tasks)].filter(isTaskId);
     for (let shard = 0; shard < this.#options.policy.shards; shard++) {
-      const ids = tasks.filter((task) => isTaskId(task) && shardOf(task) === shard);
+      const ids = named.filter((task) => shardOf(task) === shard);
       for (let from = 0; from < ids.length; from += UNITS_MAX) {
         const batch = await this.#assignNamed(shard, ids.slice(from, from + UNITS_MAX), workerId);
         for (const outcome of batch) outcomes.set(outcome.task, outcome);
@@ -113,7 +115,7 @@ export class Distributor {
     if (!task) return refused('no_task');
     if (task.state !== 'queued') return refused('not_queued');
     if (!member.agents.has(task.spec.agent)) return refused('no_agent');
-    if (problemOf(task, this.#options.keys) !== null) return refused('seal');
+    if (verifyTask(task, this.#options.keys).verdict !== 'ok') return refused('seal');
     const urgent = task.spec.priority === PRIORITY_MAX;
     return { task: id, assigned: true, attemptId: batch.assign({ task, agent: task.spec.agent, urgent }, member) };
   }

@@ -5,6 +5,7 @@
  */
 
 import type { SeenBeat } from '../fleet/heartbeat-watch.ts';
+import { isLaterIncarnation } from '../fleet/incarnation.ts';
 import type { WorkerCapacity } from '../scheduling/placement.ts';
 import { heldName, holderOf } from '../store/store.ts';
 import { shardOf } from '../task/id.ts';
@@ -77,6 +78,9 @@ export class Fleet {
   hear(seen: SeenBeat, shard: number): void {
     const { heartbeat } = seen;
     const ref = holderOf(heartbeat.worker, heartbeat.incarnation);
+    // Another shard may still hold the last heartbeat of a life that is over.
+    const known = this.member(heartbeat.worker);
+    if (known && isLaterIncarnation(known.incarnation, heartbeat.incarnation)) return;
     this.#removeOthers(heartbeat.worker, ref);
     if (heartbeat.distributor !== this.#id) return void this.#members.delete(ref);
     const member = this.#members.get(ref) ?? newMember(ref, heartbeat.worker, heartbeat.incarnation);

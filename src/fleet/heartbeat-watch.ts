@@ -4,9 +4,12 @@ import type { KeyRing } from '../message/keys.ts';
 import type { Observe } from '../runtime/observer.ts';
 import { type Heartbeat, type Store, streamPlace } from '../store/store.ts';
 import type { StoreClock } from '../store/store-clock.ts';
+import { isLaterIncarnation } from './incarnation.ts';
 
 /** A worker that has not beaten for this many lease times is forgotten here. */
 const FORGET_AFTER_TTLS = 20;
+/** Refused heartbeats remembered, so that each is told of once; whoever writes more only gets told of again. */
+const REJECTED_MAX = 10_000;
 
 export interface SeenBeat {
   heartbeat: HeartbeatBody;
@@ -70,8 +73,9 @@ export class HeartbeatWatch {
     if (!message) return null;
     const { body: heartbeat, issuedAt } = message;
     const same = before?.heartbeat.incarnation === heartbeat.incarnation;
-    if (same && issuedAt <= before.issuedAt) {
-      this.#reject(beat, 'replay', 'an earlier heartbeat again', '');
+    const isReplaced = before && isLaterIncarnation(before.heartbeat.incarnation, heartbeat.incarnation);
+    if (isReplaced || (same && issuedAt <= before.issuedAt)) {
+      this.#reject(beat, 'replay', isReplaced ? 'of an earlier incarnation' : 'an earlier heartbeat again', '');
       return null;
     }
     const seen: SeenBeat = { heartbeat, at: beat.at, entry: beat.entry, issuedAt, previousAt: same ? before.at : null };
@@ -100,6 +104,7 @@ export class HeartbeatWatch {
 
   #reject(beat: Heartbeat, reason: string, detail: string, text: string): void {
     const { store, shard, observe } = this.#options;
+    if (this.#rejected.size >= REJECTED_MAX) this.#rejected.clear();
     this.#rejected.set(beat.worker, beat.entry);
     const stream = `lease:${beat.worker}`;
     observe({ type: 'message.rejected', reason, detail, stream, entry: beat.entry });

@@ -68,20 +68,53 @@ export function assignmentOf(task: TaskRecord): Assignment {
   };
 }
 
-/** Gathers entries for the same holder into one letter each. */
-export class Letters<Entry> {
-  readonly #byName = new Map<string, Letter<Entry>>();
+/** Characters of entries in one letter, far below what an envelope may have: large inputs travel in several. */
+const LETTER_LENGTH_MAX = 4 * 1024 * 1024;
 
-  /** @param alone set for what must not share an envelope: the name of the letter of its own */
-  add(holder: string, entry: Entry, unit?: number, alone?: string): void {
-    const name = alone ?? holder;
-    const letter = this.#byName.get(name) ?? { holder, entries: [], units: [] };
-    this.#byName.set(name, letter);
+/** Gathers entries for the same holder into one letter each, or more where they are large. */
+export class Letters<Entry> {
+  readonly #letters: Letter<Entry>[] = [];
+  readonly #open = new Map<string, { letter: Letter<Entry>; length: number }>();
+
+  /**
+   * @param o.unit of the commit that the entry stands for; none = it goes out in any case
+   * @param o.alone it must not share an envelope with others
+   * @param o.length of the entry in characters, where that may matter
+   */
+  add(holder: string, entry: Entry, o: { unit?: number; alone?: boolean; length?: number } = {}): void {
+    const letter = o.alone ? this.#begin(holder) : this.#letterFor(holder, o.length ?? 0);
     letter.entries.push(entry);
-    if (unit !== undefined) letter.units.push(unit);
+    if (o.unit !== undefined) letter.units.push(o.unit);
   }
 
   all(): Letter<Entry>[] {
-    return [...this.#byName.values()];
+    return this.#letters;
   }
+
+  #letterFor(holder: string, length: number): Letter<Entry> {
+    const open = this.#open.get(holder);
+    if (open && open.length + length <= LETTER_LENGTH_MAX) {
+      open.length += length;
+      return open.letter;
+    }
+    const letter = this.#begin(holder);
+    this.#open.set(holder, { letter, length });
+    return letter;
+  }
+
+  #begin(holder: string): Letter<Entry> {
+    const letter: Letter<Entry> = { holder, entries: [], units: [] };
+    this.#letters.push(letter);
+    return letter;
+  }
+}
+
+/**
+ * Puts the assignment that `task` holds into the post. What may run only once travels alone: beside others it could be
+ * revived by showing its envelope again with other winners.
+ */
+export function addAssignment(letters: Letters<Assignment>, holder: string, task: TaskRecord, unit: number): void {
+  const assignment = assignmentOf(task);
+  const length = assignment.spec.length + assignment.input.length;
+  letters.add(holder, assignment, { unit, length, alone: task.spec.delivery === 'at-most-once' });
 }

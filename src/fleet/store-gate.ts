@@ -18,6 +18,8 @@ export class StoreGate {
   readonly #onChange: (state: GateState) => void;
   readonly #stop = new AbortController();
   #state: GateState = { open: false, reason: 'the store has not been checked yet' };
+  /** What the gate was last open for. */
+  #known: StoreIdentity | null = null;
   #loop: Promise<void> = Promise.resolve();
   /** The store, for everyone but those who open it. */
   readonly store: Store;
@@ -34,6 +36,7 @@ export class StoreGate {
   }
 
   open(identity: StoreIdentity): void {
+    this.#known = identity;
     this.#state = { open: true, identity };
   }
 
@@ -65,7 +68,10 @@ export class StoreGate {
     const before = this.#state;
     if (found === null) {
       if (before.open) this.#change({ open: false, reason: lost(before.identity) });
+    } else if (this.#known && !isAlike(this.#known, found)) {
+      if (before.open) this.#change({ open: false, reason: unlike(this.#known, found) });
     } else if (!before.open || before.identity.uuid !== found.uuid) {
+      this.#known = found;
       this.#change({ open: true, identity: found });
     }
   }
@@ -96,5 +102,17 @@ function lost(identity: StoreIdentity): string {
   return (
     `the store lost its identity (was ${identity.uuid}): it was flushed or is another one, its tasks are gone; ` +
     'restore it, or start the coordinators anew to begin with an empty store'
+  );
+}
+
+/** With another number of shards every task would be looked for in the wrong place. */
+function isAlike(known: StoreIdentity, found: StoreIdentity): boolean {
+  return known.shards === found.shards && known.schema === found.schema;
+}
+
+function unlike(known: StoreIdentity, found: StoreIdentity): string {
+  return (
+    `the store is another one now (${found.uuid}, schema ${found.schema}, ${found.shards} shards), ` +
+    `this process was started for schema ${known.schema} and ${known.shards} shards (${known.uuid}): start it anew`
   );
 }

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { AgentSystemError } from '../errors.ts';
+import { nearest } from '../runtime/near-names.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Store } from '../store/store.ts';
 import type { RetryPolicy } from '../task/task.ts';
 
 const REFRESH_MS = 5_000;
 const REFRESH_FOR_UNKNOWN_MS = 250;
-const NEAR_MAX = 3;
 
 /** What coordinators know of an agent that some worker once registered. */
 export interface AgentCard {
@@ -124,28 +124,4 @@ function readSchema(json: unknown): z.ZodType | null {
   } catch {
     return null;
   }
-}
-
-/** Names at most a third of the longer name's letters away, nearest first. */
-export function nearest(name: string, among: string[]): string[] {
-  return among
-    .map((other) => ({ other, distance: editDistance(name.toLowerCase(), other.toLowerCase()) }))
-    .filter(({ other, distance }) => distance <= Math.max(name.length, other.length) / 3)
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, NEAR_MAX)
-    .map(({ other }) => other);
-}
-
-/** Levenshtein distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

@@ -76,14 +76,24 @@ export class TaskService {
   async submit(raw: unknown): Promise<Submitted> {
     const request = checkRequest(raw);
     const input = request.input === undefined ? null : request.input;
-    const text = JSON.stringify(input);
+    const text = jsonOf(input);
     this.#checkSize(text);
     const card = await this.#options.catalog.check(request.agent, request.method ?? DEFAULT_METHOD, input);
     await this.#checkRoom();
     const created = await this.#submitter.submit(request, text, card);
     if (created.created) return { task: this.#view(created.task), created: true };
     if (!created.same) throw keyConflict(request, created.id);
-    return { task: await this.get(created.id), created: false };
+    return { task: await this.#earlier(request, created.id), created: false };
+  }
+
+  /** The task that an earlier submit with this key made; the key may outlive it. */
+  async #earlier(request: { agent: string; key?: string }, id: string): Promise<TaskView> {
+    try {
+      return await this.get(id);
+    } catch (error) {
+      if (error instanceof AgentSystemError && error.code === 'NOT_FOUND') throw keyOutlived(request, id);
+      throw error;
+    }
   }
 
   /** Each request on its own: one that is refused does not keep the others out. */
@@ -290,6 +300,32 @@ function wrongState(task: TaskRecord, command: string): AgentSystemError {
   return new AgentSystemError('WRONG_STATE', `task ${task.id} is ${task.state}: it cannot ${command}`, {
     details: { id: task.id, state: task.state },
   });
+}
+
+/** Only callers in this process can hand in what is not JSON. */
+function jsonOf(input: unknown): string {
+  let text: string | undefined;
+  let cause: unknown;
+  try {
+    text = JSON.stringify(input);
+  } catch (error) {
+    cause = error;
+  }
+  if (text !== undefined) return text;
+  const why = cause instanceof Error ? cause.message : `a ${typeof input} has no JSON`;
+  const fields = [{ field: 'input', problem: `cannot be written as JSON: ${why}` }];
+  throw new AgentSystemError('BAD_REQUEST', `the task is refused: input: ${fields[0]!.problem}`, {
+    cause,
+    details: { fields },
+  });
+}
+
+function keyOutlived(request: { agent: string; key?: string }, id: string): AgentSystemError {
+  return new AgentSystemError(
+    'KEY_CONFLICT',
+    `key ${JSON.stringify(request.key)} of agent ${request.agent} stands for task ${id}, which has ended and was deleted by age: use another key`,
+    { details: { key: request.key, id } },
+  );
 }
 
 function keyConflict(request: { agent: string; key?: string }, id: string): AgentSystemError {

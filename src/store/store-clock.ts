@@ -2,6 +2,8 @@ import type { Runtime } from '../runtime/runtime.ts';
 
 /** Readings are trusted for this long, so that a drifting local clock is followed. */
 const READING_MS = 60_000;
+/** Both clocks are read in whole milliseconds. */
+const COARSE_MS = 2;
 
 /**
  * The store's time as this process knows it: the local clock plus the offset learnt from replies. Everything that other
@@ -32,10 +34,22 @@ export class StoreClock {
   /** @param sent local time at which the request left */
   read(storeNow: number, sent: number): void {
     const local = this.#runtime.now();
-    const roundTrip = Math.max(0, local - sent);
-    if (roundTrip > this.#roundTrip && local - this.#readAt < READING_MS) return;
+    // The local clock was set back during the call: this reading says nothing.
+    if (local < sent) return;
+    const roundTrip = local - sent;
+    const offset = storeNow - (sent + local) / 2;
+    if (roundTrip > this.#roundTrip && this.#isRecent(local) && this.#agrees(offset, roundTrip)) return;
     this.#roundTrip = roundTrip;
     this.#readAt = local;
-    this.#offset = storeNow - (sent + local) / 2;
+    this.#offset = offset;
+  }
+
+  #isRecent(local: number): boolean {
+    return Math.abs(local - this.#readAt) < READING_MS;
+  }
+
+  /** A reading is wrong by half its round trip at most: two that differ by more mean that a clock was set. */
+  #agrees(offset: number, roundTrip: number): boolean {
+    return Math.abs(offset - this.#offset) <= (roundTrip + this.#roundTrip) / 2 + COARSE_MS;
   }
 }

@@ -15,6 +15,10 @@ export interface StoredTask {
   result?: string;
 }
 
+/**
+ * Every reader of records decodes them here, also before the seal is checked, so what passes can be walked safely.
+ * @throws RECORD_UNREADABLE when someone else wrote over a part
+ */
 export function decodeTask(stored: StoredTask): TaskRecord {
   const gap = stored.spec.indexOf(' ');
   const sealed = { seal: stored.spec.slice(0, gap), text: stored.spec.slice(gap + 1) };
@@ -22,9 +26,9 @@ export function decodeTask(stored: StoredTask): TaskRecord {
     id: stored.id,
     version: stored.version,
     state: stored.state,
-    spec: parse<TaskSpec>(stored.id, 'specification', sealed.text),
+    spec: parse<TaskSpec>(stored.id, 'specification', sealed.text, isSpec),
     sealed,
-    trail: parse<TaskTrail>(stored.id, 'trail', stored.trail),
+    trail: parse<TaskTrail>(stored.id, 'trail', stored.trail, isTrail),
   };
   if (stored.input !== undefined) record.input = stored.input;
   if (stored.result !== undefined) record.result = stored.result;
@@ -39,12 +43,31 @@ export function encodeTrail(task: TaskRecord): string {
   return JSON.stringify(task.trail);
 }
 
-function parse<T>(id: string, part: string, text: string): T {
+function parse<T>(id: string, part: string, text: string, fits: (value: Fields) => boolean): T {
+  let value: unknown;
   try {
-    return JSON.parse(text) as T;
+    value = JSON.parse(text);
   } catch (cause) {
-    throw new AgentSystemError('RECORD_UNREADABLE', `the ${part} of task ${id} is not JSON: ${text.slice(0, 80)}`, {
-      cause,
-    });
+    throw unreadable(id, part, 'is not JSON', text, cause);
   }
+  if (typeof value !== 'object' || value === null || !fits(value as Fields)) {
+    throw unreadable(id, part, 'lacks what every one has', text);
+  }
+  return value as T;
+}
+
+type Fields = Record<string, unknown>;
+
+function isSpec({ agent, tenant, retry }: Fields): boolean {
+  return typeof agent === 'string' && typeof tenant === 'string' && typeof retry === 'object' && retry !== null;
+}
+
+function isTrail({ history, fence }: Fields): boolean {
+  return Array.isArray(history) && typeof fence === 'number';
+}
+
+function unreadable(id: string, part: string, what: string, text: string, cause?: unknown): AgentSystemError {
+  return new AgentSystemError('RECORD_UNREADABLE', `the ${part} of task ${id} ${what}: ${text.slice(0, 80)}`, {
+    cause,
+  });
 }

@@ -115,6 +115,8 @@ export interface TaskTrail {
   /** Start of the attempt that runs now, or of the last one that did. */
   startedAt?: number;
   endedAt?: number;
+  /** How long the handler of the last attempt ran, as its worker measured it. */
+  ranMs?: number;
   worker?: string;
   distributor?: string;
   progress?: number;

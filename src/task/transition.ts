@@ -20,7 +20,15 @@ export type Command =
   | { type: 'resend'; attemptId: string }
   | { type: 'start'; from: AttemptRef; at: number }
   | { type: 'progress'; from: AttemptRef; progress?: number; note?: string; usage?: TaskUsage }
-  | { type: 'complete'; from: AttemptRef; result: string; startedAt?: number; usage?: TaskUsage; stopReason?: string }
+  | {
+      type: 'complete';
+      from: AttemptRef;
+      result: string;
+      startedAt?: number;
+      ranMs?: number;
+      usage?: TaskUsage;
+      stopReason?: string;
+    }
   | {
       type: 'fail';
       from: AttemptRef;
@@ -28,6 +36,7 @@ export type Command =
       jitter: number;
       retryAfterMs?: number;
       startedAt?: number;
+      ranMs?: number;
       usage?: TaskUsage;
     }
   | { type: 'return'; from: AttemptRef; why: string }
@@ -180,6 +189,7 @@ function assign(draft: Draft, { attemptId, worker, incarnation, distributor }: O
 
 function clearLastRun(trail: TaskTrail): void {
   delete trail.startedAt;
+  delete trail.ranMs;
   delete trail.progress;
   delete trail.note;
   delete trail.usage;
@@ -212,6 +222,7 @@ function progress(draft: Draft, command: Of<'progress'>): void {
 
 function complete(draft: Draft, command: Of<'complete'>): void {
   draft.sawReport(command.from.seq, command.startedAt);
+  if (command.ranMs !== undefined) draft.trail.ranMs = command.ranMs;
   if (command.usage) draft.trail.usage = command.usage;
   if (command.stopReason) draft.trail.stopReason = command.stopReason;
   delete draft.trail.error;
@@ -224,6 +235,7 @@ function complete(draft: Draft, command: Of<'complete'>): void {
 
 function fail(draft: Draft, command: Of<'fail'>): void {
   draft.sawReport(command.from.seq, command.startedAt);
+  if (command.ranMs !== undefined) draft.trail.ranMs = command.ranMs;
   if (command.usage) draft.trail.usage = command.usage;
   attemptFailed(draft, command.error, command.jitter, command.retryAfterMs);
 }
@@ -260,23 +272,31 @@ function giveBack(draft: Draft, why: string): void {
 
 function lose(draft: Draft, command: Of<'lose'>): void {
   const started = draft.state === 'running' ? 'yes' : command.started;
-  if (draft.task.spec.delivery === 'at-most-once' && started !== 'no') {
-    const message = 'the worker was lost and may have done the work: not run again (at-most-once)';
-    return end(draft, 'failed', { code: 'outcome_unknown', message, retryable: false });
-  }
   // A worker that lives may still have it, or get it late.
   if (command.tell) draft.cancelMessage('superseded', command.why);
+  if (draft.task.spec.delivery === 'at-most-once' && started !== 'no') return outcomeUnknown(draft, 'was lost');
   if (started === 'no') draft.trail.losses = (draft.trail.losses ?? 0) + 1;
   else draft.trail.crashes += 1;
   if (draft.trail.crashes >= command.crashesMax || (draft.trail.losses ?? 0) >= LOSSES_MAX) {
-    const message = `its worker was lost ${draft.trail.crashes} times while running it, last ${draft.attempt().worker}`;
+    const { crashes, losses = 0 } = draft.trail;
+    const message = `its worker was lost ${crashes} times while running it and ${losses} times before, last ${draft.attempt().worker}`;
     return end(draft, 'failed', { code: 'worker_lost', message, retryable: false });
   }
   giveBack(draft, command.why);
 }
 
+/** Nobody can say whether the work was done, so it must not be done again. */
+function outcomeUnknown(draft: Draft, how: string): void {
+  const message = `its worker ${how} and may have done the work: not run again (at-most-once)`;
+  end(draft, 'failed', { code: 'outcome_unknown', message, retryable: false });
+}
+
 function timeOut(draft: Draft, command: Of<'time-out'>): void {
   draft.cancelMessage('timeout', 'run timed out');
+  if (draft.task.spec.delivery === 'at-most-once') {
+    draft.trail.used += 1;
+    return outcomeUnknown(draft, 'did not end it in time');
+  }
   attemptFailed(draft, { code: 'timeout', message: 'run timed out', retryable: true }, command.jitter);
 }
 
@@ -327,10 +347,15 @@ class Draft {
     return attempt ? { a: attempt.id, w: attempt.worker } : {};
   }
 
-  /** Remembers the report, and with the first one when the attempt started. */
+  /**
+   * Remembers the report, and with the first one when the attempt started: the worker's word, within what can be. A start
+   * in the future would put off the run timeout for as long as the worker likes.
+   */
   sawReport(seq: number, startedAt: number | undefined): void {
     const attempt = { ...this.attempt(), seq };
-    attempt.startedAt ??= startedAt;
+    if (startedAt !== undefined) {
+      attempt.startedAt ??= Math.max(attempt.assignedAt, Math.min(Math.round(startedAt), this.now));
+    }
     this.trail.attempt = attempt;
     if (attempt.startedAt !== undefined) this.trail.startedAt = attempt.startedAt;
   }

@@ -33,6 +33,8 @@ export interface TaskView {
   queuedAt?: string;
   startedAt?: string;
   endedAt?: string;
+  /** How long the handler of the last attempt ran. */
+  ranMs?: number;
   timeoutMs: number;
   retry: RetryPolicy;
 }
@@ -69,7 +71,7 @@ export function viewOf(task: TaskRecord, durability: string): TaskView {
   return Object.assign(view, present(spec, ['key', 'session', 'parentId']), present(trail, SHOWN_OF_TRAIL));
 }
 
-const SHOWN_OF_TRAIL = ['error', 'progress', 'usage', 'stopReason', 'worker', 'distributor'] as const;
+const SHOWN_OF_TRAIL = ['error', 'progress', 'usage', 'ranMs', 'stopReason', 'worker', 'distributor'] as const;
 
 function present<T extends object, K extends keyof T>(from: T, names: readonly K[]): Partial<Pick<T, K>> {
   const picked: Partial<Pick<T, K>> = {};
@@ -115,7 +117,15 @@ export function historyOf(task: TaskRecord): { lines: HistoryLine[]; dropped: nu
 }
 
 /** Reasons that the coordinators give themselves: no message of the worker stands behind the transition. */
-const DECIDED_BY_OWNER = new Set(['worker_lost', 'replaced', 'missing', 'timeout', 'outcome_unknown']);
+const DECIDED_BY_OWNER = new Set([
+  'worker_lost',
+  'replaced',
+  'missing',
+  'taken_back',
+  'timeout',
+  'outcome_unknown',
+  'rejected',
+]);
 
 function messageOf(state: TaskState, facts: TaskRecord['trail']['history'][number][3]) {
   if (!facts?.w) return null;

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { renderSettingsTable } from '../../src/config/render.ts';
 
 const README = new URL('../../README.md', import.meta.url);
-const OPEN = '<!-- settings: printed from src/config/schema.ts; `UPDATE_DOCS=1 npx vitest run test/docs` rewrites it -->\n';
+const OPEN =
+  '<!-- settings: printed from src/config/schema.ts; `UPDATE_DOCS=1 npx vitest run test/docs` rewrites it -->\n';
 const CLOSE = '<!-- /settings -->';
 
 test('the README lists every setting as the schema says', () => {

@@ -73,7 +73,7 @@ function foundSentence({ root, files, skipped, skippedMore, cut }: FoundFiles): 
 }
 
 const WORKERS: Column<DemoSummary['workers'][number]>[] = [
-  { name: 'WORKER', of: ({ id }) => id },
+  { name: 'WORKER', of: ({ id }) => id, whole: true },
   { name: 'SLOTS', of: ({ slots }) => slots, align: 'right' },
   { name: 'TASKS', of: ({ tasks }) => tasks, align: 'right' },
   { name: 'BUSY', of: ({ busyMs }) => longDuration(busyMs), align: 'right' },

@@ -6,10 +6,10 @@ import type { TaskState } from '../../task/task.ts';
 import type { HistoryLine, TaskView } from '../../task/view.ts';
 import { type CommandContext, examples, forEachId, type Run, unlessInterrupted } from '../command.ts';
 import { countFlag, durationFlag, labelFlag, stateFlag } from '../flags.ts';
-import { between, longDuration, shortDuration } from '../human.ts';
+import { longDuration, shortDuration } from '../human.ts';
 import type { Column, Style } from '../table.ts';
 
-const LIMIT_DEFAULT = '50';
+const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 100_000;
 /** A filter that matches little is answered in short pages; so many of them are asked for. */
 const PAGES_MAX = 1_000;
@@ -69,7 +69,7 @@ function addList(tasks: Command, run: Run): void {
     .option('--label <name=value>', 'only tasks with this label; repeatable', labelFlag)
     .option('--correlation <id>', 'only tasks with this correlation id')
     .option('--older-than <duration>', 'only tasks created longer ago than this', durationFlag)
-    .option('--limit <n>', 'at most so many', countFlag(LIMIT_MAX), Number(LIMIT_DEFAULT))
+    .option('--limit <n>', 'at most so many', countFlag(LIMIT_MAX), LIMIT_DEFAULT)
     .addHelpText(
       'after',
       examples('tasks list --state failed --older-than 1h', 'tasks list --agent echo --label team=blue -o ndjson'),
@@ -81,7 +81,7 @@ async function listTasks(options: ListOptions, context: CommandContext): Promise
   const { printer, runtime } = context;
   const { tasks, more } = await read(options, context);
   printer.list(tasks, taskColumns(runtime.now()), 'no task matches');
-  if (more) printer.note(`there are more: --limit takes up to ${LIMIT_MAX.toLocaleString('en')}`);
+  if (more) printer.note(`these are the newest ${tasks.length}, there may be more; --limit says how many are shown`);
   return 0;
 }
 
@@ -177,13 +177,12 @@ const HISTORY: Column<HistoryLine>[] = [
   { name: 'REASON', of: ({ reason }) => reason },
 ];
 
-function tookOf({ startedAt, endedAt }: TaskView): string | undefined {
-  const ms = between(startedAt, endedAt);
-  return ms === undefined ? undefined : shortDuration(ms);
+function tookOf({ ranMs }: TaskView): string | undefined {
+  return ranMs === undefined ? undefined : shortDuration(ranMs);
 }
 
 function factsOf(task: TaskView): [string, string | undefined][] {
-  const took = between(task.startedAt, task.endedAt);
+  const took = task.ranMs;
   const { progress, progressNote, error } = task;
   return [
     ['id', task.id],

@@ -1,0 +1,370 @@
+--[[
+Writes a commit: units that are each all or nothing under the version that must stand, and what follows from which of
+them won. Registered twice: for creation, refused when Redis is out of memory, and with allow-oom for everything else,
+so that a full queue drains.
+
+The arguments are laid out for the usual case that every unit wins: index changes stand in ARGV as the values of one
+command each and go out with `unpack`, and the events and winners of a post as one text. Only when a unit did not win
+(`out` then holds a letter for it) the lists of unit numbers beside them are read and the losers left out.
+Numbers of units count from 0 in the order of the caller; `order` maps the order of this script to it ('' = the same).
+
+Letters: a already, c conflict, r not reserved, e exists, p repaired; nothing = written now.
+]]
+--@include prelude
+--@include lanes
+local MAIL_MAX, EVENTS_MAX, QUARANTINE_MAX, RELEASED_TTL = 20000, 100000, 1000, 3600
+local sub = string.sub
+local op, epoch, from, total, order = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local p = 6
+local time = call('TIME')
+
+local function fence()
+  if epoch ~= '' and call('HGET', base .. 'owner', 'epoch') ~= epoch then return 'epoch' end
+  if from ~= '' and (call('GET', base .. 'cursor') or '0-0') ~= from then return 'cursor' end
+end
+
+local fenced = fence()
+if fenced then
+  local cursor = from ~= '' and (call('GET', base .. 'cursor') or '0-0') or ''
+  return { time[1], time[2], fenced, cursor, '', {}, {} }
+end
+
+local out, extras, lossless = {}, {}, true
+local unit = 0 -- units seen so far, in the order of this script
+local places -- from the order of this script to the caller's; read when first needed
+
+local function numbers(text)
+  local list = {}
+  for number in string.gmatch(text, '[^,]+') do list[#list + 1] = number end
+  return list
+end
+
+local function mark(letter, detail)
+  lossless = false
+  if order ~= '' then places = places or numbers(order) end
+  local at = places and tonumber(places[unit]) or unit - 1
+  out[at] = letter
+  if detail then
+    extras[#extras + 1] = at
+    extras[#extras + 1] = detail
+  end
+end
+
+-- Written now. `name` is what stands at `n` in a list of unit numbers; several joined by + are one for all.
+local function wrote(name)
+  for number in string.gmatch(name, '%d+') do
+    if not out[tonumber(number)] then return true end
+  end
+  return false
+end
+
+local function lost(number)
+  local letter = out[number]
+  return letter == 'c' or letter == 'r' or letter == 'e'
+end
+
+local touched, woke = {}, false
+local reserved, ended = {}, {}
+
+local function stands_in(token, id)
+  if not reserved[token] then
+    local ids = {}
+    for _, held in ipairs(call('HKEYS', base .. 'taken:' .. token)) do ids[held] = true end
+    reserved[token] = ids
+  end
+  return reserved[token][id]
+end
+
+-- The record is not at the version that must stand: was it this very operation that moved it on?
+local function applied(stored, meta)
+  if not stored then return false end
+  local version, operation = string.match(stored, '^(%d+) %a (.*)$')
+  return operation == op and version == string.match(meta, '^%d+')
+end
+
+-- Decides one unit whose version stands: true when it wins.
+local function admit(token, id, key)
+  if token ~= '' and not stands_in(token, id) then
+    mark('r')
+    return false
+  end
+  local holder = key and call('GET', base .. 'u:' .. key)
+  if holder then mark('e', holder) end
+  return not holder
+end
+
+local SUFFIX = { s = '', i = 'i', t = 't', r = 'r' }
+
+local function remove_records(block, fields)
+  if #fields == 0 then return end
+  local metas, bodies = base .. 'm:' .. block, base .. 'b:' .. block
+  local names = {}
+  for _, field in ipairs(fields) do
+    for _, suffix in pairs(SUFFIX) do names[#names + 1] = field .. suffix end
+  end
+  call('HDEL', metas, unpack(fields))
+  in_pieces(names, 1, #names, function(...) return call('HDEL', bodies, ...) end)
+  if call('EXISTS', metas) == 0 then
+    call('DEL', bodies)
+    call('ZREM', base .. 'blocks', block)
+  end
+end
+
+-- One run: units of one block that expect the same version, enter the same state and bring the same parts.
+local function write_run(expect, meta, parts, token, unique)
+  local block, n = ARGV[p], tonumber(ARGV[p + 1])
+  p = p + 2
+  local removing = parts == 'D'
+  local clears = sub(parts, -1) == 'R'
+  local texts = (removing or parts == '') and 0 or (clears and #parts - 1 or #parts)
+  local width = 1 + texts + (unique and 3 or 0)
+  local metas_key = base .. 'm:' .. block
+  local fields = {}
+  for i = 1, n do fields[i] = ARGV[p + (i - 1) * width] end
+  local stored = call('HMGET', metas_key, unpack(fields))
+  local suffixes = {}
+  for k = 1, texts do suffixes[k] = SUFFIX[sub(parts, k, k)] end
+  local metas, bodies, cleared, m, b = {}, {}, {}, 0, 0
+  local length = #expect
+  for i = 1, n do
+    unit = unit + 1
+    local field, is = fields[i], stored[i]
+    local stands
+    if length == 0 then stands = not is else stands = is and sub(is, 1, length) == expect end
+    if removing and not is then
+      mark('a')
+    elseif not stands then
+      mark(applied(is, meta) and 'a' or 'c')
+    elseif (token == '' and not unique) or admit(token, block .. field, unique and ARGV[p + 1 + texts]) then
+      if removing then
+        m = m + 1
+        metas[m] = field
+      else
+        metas[m + 1] = field
+        metas[m + 2] = meta
+        m = m + 2
+        for k = 1, texts do
+          bodies[b + 1] = field .. suffixes[k]
+          bodies[b + 2] = ARGV[p + k]
+          b = b + 2
+        end
+        if clears then cleared[#cleared + 1] = field .. 'r' end
+      end
+      if token ~= '' then
+        local list = ended[token] or {}
+        ended[token] = list
+        list[#list + 1] = block .. field
+        reserved[token][block .. field] = nil
+      end
+      if unique then
+        call('SET', base .. 'u:' .. ARGV[p + 1 + texts], block .. field .. ' ' .. ARGV[p + 2 + texts], 'PX', ARGV[p + 3 + texts])
+      end
+    end
+    p = p + width
+  end
+  if removing then return remove_records(block, metas) end
+  if m == 0 then return end
+  call('HSET', metas_key, unpack(metas))
+  local bodies_key = base .. 'b:' .. block
+  in_pieces(bodies, 1, b, function(...) return call('HSET', bodies_key, ...) end)
+  if #cleared > 0 then call('HDEL', bodies_key, unpack(cleared)) end
+  if length == 0 then call('ZADD', base .. 'blocks', 0, block) end
+end
+
+-- The values at first … last of ARGV that belong to units which were written, `width` of them for each.
+local function of_writers(first, n, width, names)
+  local kept, list = {}, names ~= '' and numbers(names) or nil
+  for i = 1, n do
+    if wrote(list and list[i] or tostring(i - 1)) then
+      for k = 0, width - 1 do kept[#kept + 1] = ARGV[first + (i - 1) * width + k] end
+    end
+  end
+  return kept, 1, #kept
+end
+
+local function change_index()
+  local verb, lane, name, n, names = ARGV[p], ARGV[p + 1] == 'l', ARGV[p + 2], tonumber(ARGV[p + 3]), ARGV[p + 4]
+  local width = verb == 'r' and 1 or 2
+  local values, first, last = ARGV, p + 5, p + 4 + n * width
+  p = last + 1
+  if not lossless then values, first, last = of_writers(first, n, width, names) end
+  if last < first then return end
+  local key = base .. (lane and 'lane:' or '') .. name
+  in_pieces(values, first, last, function(...)
+    if verb == 'r' then return call('ZREM', key, ...) end
+    if verb == 'm' then return call('ZADD', key, 'LT', ...) end
+    return call('ZADD', key, ...)
+  end)
+  if lane then
+    touched[name] = true
+    woke = woke or verb == 'a'
+  elseif verb == 'a' and sub(name, 1, 5) == 'held:' then
+    call('SADD', base .. 'holders', sub(name, 6))
+  end
+end
+
+local function write_round()
+  local classes = tonumber(ARGV[p])
+  p = p + 1
+  for _ = 1, classes do
+    local expect, meta, parts, token, unique = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3], ARGV[p + 4] == '1'
+    local runs = tonumber(ARGV[p + 5])
+    p = p + 6
+    for _ = 1, runs do write_run(expect, meta, parts, token, unique) end
+  end
+  local groups = tonumber(ARGV[p])
+  p = p + 1
+  for _ = 1, groups do change_index() end
+end
+
+local function is_reserved(id)
+  for _, token in ipairs(call('ZRANGE', base .. 'takes', 0, -1)) do
+    if ended[token] and stands_in(token, id) or not ended[token] and call('HEXISTS', base .. 'taken:' .. token, id) == 1 then
+      return true
+    end
+  end
+  return false
+end
+
+-- One entry of a repair; true when it changed something. Adding puts back only what is missing.
+local function repair_entry(id, exists, verb, lane, name, score, member)
+  local key = base .. (lane and 'lane:' or '') .. name
+  local changed
+  if verb == 'r' then
+    changed = call('ZREM', key, member) == 1
+  elseif not exists then
+    return false
+  elseif verb == 'm' then
+    return call('ZADD', key, 'LT', 'CH', score, member) == 1
+  else
+    if call('ZSCORE', key, member) or (lane and is_reserved(id)) then return false end
+    changed = call('ZADD', key, score, member) == 1
+    woke = woke or lane
+    if sub(name, 1, 5) == 'held:' and not lane then call('SADD', base .. 'holders', sub(name, 6)) end
+  end
+  if lane and changed then touched[name] = true end
+  return changed
+end
+
+local function repair_round()
+  local units = tonumber(ARGV[p])
+  p = p + 1
+  for _ = 1, units do
+    local block, field, stands, n = ARGV[p], ARGV[p + 1], ARGV[p + 2], tonumber(ARGV[p + 3])
+    p = p + 4
+    unit = unit + 1
+    local stored = call('HGET', base .. 'm:' .. block, field)
+    if stands == '' and stored or stands ~= '' and not (stored and sub(stored, 1, #stands) == stands) then
+      mark('c')
+    else
+      local repaired = 0
+      for i = 0, n - 1 do
+        local at = p + i * 5
+        if repair_entry(block .. field, stored, ARGV[at], ARGV[at + 1] == 'l', ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]) then
+          repaired = repaired + 1
+        end
+      end
+      mark('p', repaired)
+    end
+    p = p + n * 5
+  end
+end
+
+local function write_events()
+  local names, events = ARGV[p], ARGV[p + 1]
+  p = p + 2
+  if not lossless then
+    local kept, list, at = {}, names ~= '' and numbers(names) or nil, 0
+    for event in string.gmatch(events, '[^;]+') do
+      at = at + 1
+      if wrote(list and list[at] or tostring(at - 1)) then kept[#kept + 1] = event end
+    end
+    events = table.concat(kept, ';')
+  end
+  if events ~= '' then call('XADD', base .. 'events', 'MAXLEN', '~', EVENTS_MAX, '*', 'e', events) end
+end
+
+-- It moves to before the first entry with a lost unit; what was written for later ones is recognised when it comes again.
+local function move_cursor()
+  local last, entries = ARGV[p], ARGV[p + 1]
+  p = p + 2
+  if from == '' then return '' end
+  local cursor = lossless and last or from
+  if not lossless then
+    for id, names in string.gmatch(entries, '([^:;]+):([^;]*)') do
+      local whole = true
+      for number in string.gmatch(names, '%d+') do whole = whole and not lost(tonumber(number)) end
+      if not whole then break end
+      cursor = id
+    end
+  end
+  if cursor ~= from then call('SET', base .. 'cursor', cursor) end
+  return cursor
+end
+
+local function post()
+  local holder, envelope, names, ids = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3]
+  p = p + 4
+  if not lossless and ids ~= '' then
+    local kept, list, at = {}, names ~= '' and numbers(names) or nil, 0
+    for id in string.gmatch(ids, '%S+') do
+      at = at + 1
+      if not lost(list and tonumber(list[at]) or at - 1) then kept[#kept + 1] = id end
+    end
+    if #kept == 0 then return false end
+    ids = table.concat(kept, ' ')
+  end
+  return call('XADD', base .. 'mail:' .. holder, 'MAXLEN', '~', MAIL_MAX, '*', 'e', envelope, 'w', ids)
+end
+
+local function release()
+  local holder, n, names = ARGV[p], tonumber(ARGV[p + 1]), ARGV[p + 2]
+  local values, first, last = ARGV, p + 3, p + 2 + n
+  p = last + 1
+  if not lossless and names ~= '' then
+    values = {}
+    for i, name in ipairs(numbers(names)) do
+      if name == '-' or not lost(tonumber(name)) then values[#values + 1] = ARGV[first + i - 1] end
+    end
+    first, last = 1, #values
+  end
+  if last < first then return end
+  local key = base .. 'released:' .. holder
+  in_pieces(values, first, last, function(...) return call('RPUSH', key, ...) end)
+  call('EXPIRE', key, RELEASED_TTL)
+end
+
+local function times(does)
+  local n = tonumber(ARGV[p])
+  p = p + 1
+  local replies = {}
+  for i = 1, n do replies[i] = does() end
+  return replies
+end
+
+times(function()
+  p = p + 1
+  if ARGV[p - 1] == 'W' then write_round() else repair_round() end
+end)
+for token, ids in pairs(ended) do
+  in_pieces(ids, 1, #ids, function(...) return call('HDEL', base .. 'taken:' .. token, ...) end)
+  if next(reserved[token]) == nil then call('ZREM', base .. 'takes', token) end
+end
+settle(touched)
+write_events()
+if woke then wake('q', '1') end
+local cursor = move_cursor()
+local posted = times(post)
+times(release)
+times(function()
+  p = p + 4
+  call('XADD', base .. 'quarantine', 'MAXLEN', QUARANTINE_MAX, '*', 'stream', ARGV[p - 4], 'entry', ARGV[p - 3], 'reason', ARGV[p - 2], 'text', ARGV[p - 1])
+end)
+
+local outcomes = ''
+if not lossless then
+  local letters = {}
+  for at = 0, total - 1 do letters[at + 1] = out[at] or 'w' end
+  outcomes = table.concat(letters)
+end
+return { time[1], time[2], '', cursor, outcomes, extras, posted }

@@ -1,0 +1,6 @@
+--[[ Gives back every reservation that has run out by the store's clock; answers how many tasks. ]]
+--@include prelude
+--@include lanes
+--@include records
+--@include reservations
+return expire_reservations(milliseconds(call('TIME')))

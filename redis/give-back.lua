@@ -1,0 +1,24 @@
+--[[
+Puts reserved tasks back into their lanes: those named in ARGV[2…], or all of the token ARGV[1] when `all` (ARGV[2] = '').
+]]
+--@include prelude
+--@include lanes
+--@include records
+--@include reservations
+local token, key = ARGV[1], base .. 'taken:' .. ARGV[1]
+local held = {}
+if ARGV[2] == '' then
+  held = call('HGETALL', key)
+else
+  for at = 2, #ARGV do
+    local place = call('HGET', key, ARGV[at])
+    if place then
+      held[#held + 1] = ARGV[at]
+      held[#held + 1] = place
+    end
+  end
+end
+local touched = {}
+local _, back = put_back(token, held, touched)
+settle(touched)
+if back then wake('q', '1') end

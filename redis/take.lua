@@ -1,0 +1,249 @@
+--[[
+Takes the best tasks of the lanes that can be served, in the exact order of (score, id) across them, and reserves them
+under a token. A token that is known already gets what it holds, so a take whose answer was lost can be repeated.
+
+First the lanes are merged as if every entry were good; then the records are read, block by block. Only when an entry
+turns out stale (no record, or not queued) the merge is done again with a look at each record before it counts.
+]]
+--@include prelude
+--@include order
+--@include lanes
+--@include records
+--@include reservations
+local OTHERS_MAX = 1000 -- other live reservations that are looked through for the tasks taken here
+local TIES_MAX = 10000 -- heads of one score that are looked through for the place to go on from
+local STALE_MAX = 5000 -- stale entries dropped in one call
+local token, max, urgent_max, lanes_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local after_lane, after_score, lasting = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local caps = {}
+for at = 8, #ARGV, 2 do caps[ARGV[at]] = tonumber(ARGV[at + 1]) end
+
+local time = call('TIME')
+local now = milliseconds(time)
+local key = base .. 'taken:' .. token
+
+-- tasks: list of { id, score, lane }, metas beside it. Bodies go out as they were read, one list per block.
+local function answer(tasks, metas, next_lane, next_score)
+  local list, groups, blocks, bodies = {}, {}, {}, {}
+  for at, task in ipairs(tasks) do
+    local block, field = string.sub(task[1], 1, BLOCK), string.sub(task[1], BLOCK + 1)
+    local fields = groups[block]
+    if not fields then
+      fields = {}
+      groups[block] = fields
+      blocks[#blocks + 1] = block
+    end
+    local n = #fields
+    fields[n + 1], fields[n + 2], fields[n + 3] = field, field .. 't', field .. 'i'
+    n = 4 * at
+    list[n - 3], list[n - 2], list[n - 1], list[n] = task[1], metas[at], task[2], task[3]
+  end
+  for at, block in ipairs(blocks) do bodies[at] = call('HMGET', base .. 'b:' .. block, unpack(groups[block])) end
+  return { time[1], time[2], list, blocks, bodies, next_lane or false, next_score or false }
+end
+
+local function ids_of(tasks)
+  local ids = {}
+  for at, task in ipairs(tasks) do ids[at] = task[1] end
+  return ids
+end
+
+-- What the token holds, in order; what is no longer queued leaves the reservation.
+local function standing()
+  local held = call('HGETALL', key)
+  local tasks, gone, good, metas = {}, {}, {}, {}
+  for at = 1, #held, 2 do
+    local score, lane = string.match(held[at + 1], '^(%S+) (.*)$')
+    tasks[#tasks + 1] = { held[at], score, lane, tonumber(score) }
+  end
+  if #tasks == 0 then return {} end
+  table.sort(tasks, function(a, b)
+    if a[4] ~= b[4] then return a[4] < b[4] end
+    return before(a[1], b[1])
+  end)
+  local all = metas_of(ids_of(tasks))
+  for at, task in ipairs(tasks) do
+    if is_queued(all[at]) then
+      good[#good + 1] = task
+      metas[#good] = all[at]
+    else
+      gone[#gone + 1] = task[1]
+    end
+  end
+  if #gone > 0 then call('HDEL', key, unpack(gone)) end
+  if #good == 0 then call('ZREM', base .. 'takes', token) end
+  return good, metas
+end
+
+-- Where in `heads` the first lane behind (after_score, after_lane) stands.
+local function start()
+  if after_lane == '' then return 0 end
+  local rank = call('ZRANK', base .. 'heads', after_lane)
+  if rank and tonumber(call('ZSCORE', base .. 'heads', after_lane)) == tonumber(after_score) then return rank + 1 end
+  rank = call('ZCOUNT', base .. 'heads', '-inf', '(' .. after_score)
+  for _, lane in ipairs(call('ZRANGEBYSCORE', base .. 'heads', after_score, after_score, 'LIMIT', 0, TIES_MAX)) do
+    if before(after_lane, lane) then break end
+    rank = rank + 1
+  end
+  return rank
+end
+
+-- The lanes that may be served, in order of their heads; and the place to go on from, if there are more.
+local function open_lanes()
+  local first = start()
+  local heads = call('ZRANGE', base .. 'heads', first, first + lanes_max, 'WITHSCORES')
+  local lanes = {}
+  for at = 1, math.min(#heads, 2 * lanes_max), 2 do
+    local lane = heads[at]
+    local agent, urgent = agent_of(lane), string.sub(lane, 1, 1) == '!'
+    if (caps[agent] or 0) > 0 and (urgent_max > 0 or not urgent) then
+      local score = heads[at + 1]
+      lanes[#lanes + 1] = { name = lane, agent = agent, urgent = urgent, first = tonumber(score), entries = {}, read = 0 }
+    end
+  end
+  if #heads > 2 * lanes_max and lanes_max > 0 then return lanes, heads[2 * lanes_max - 1], heads[2 * lanes_max] end
+  return lanes
+end
+
+-- Reads on in the lane when needed: false when it has nothing more at `at` (1 = its first task).
+local function fill(lane, at, count)
+  local entries = lane.entries
+  if entries[2 * at] then return true end
+  if lane.ended then return false end
+  local more = call('ZRANGE', base .. 'lane:' .. lane.name, lane.read, lane.read + count - 1, 'WITHSCORES')
+  local n = #entries
+  for i = 1, #more do entries[n + i] = more[i] end
+  lane.read = lane.read + #more / 2
+  lane.ended = #more < 2 * count
+  return #more > 0
+end
+
+-- A lane that was not looked into yet goes first among equals: it is read when its turn comes.
+local function comes_before(a, b)
+  if a.score ~= b.score then return a.score < b.score end
+  return before(a.id, b.id)
+end
+
+local function sift(heap, at)
+  local size, lane = #heap, heap[at]
+  while true do
+    local child = 2 * at
+    if child > size then break end
+    if child < size and comes_before(heap[child + 1], heap[child]) then child = child + 1 end
+    if not comes_before(heap[child], lane) then break end
+    heap[at] = heap[child]
+    at = child
+  end
+  heap[at] = lane
+end
+
+local function drop_first(heap)
+  heap[1] = heap[#heap]
+  heap[#heap] = nil
+  if #heap > 0 then sift(heap, 1) end
+end
+
+-- One merge. `good(id)` says whether an entry counts; each lane remembers how many of its entries it used up.
+local function merge(lanes, good)
+  local picked, of_agent, urgent, stale = {}, {}, 0, 0
+  local heap = {}
+  for at, lane in ipairs(lanes) do
+    lane.used, lane.score, lane.id = 0, lane.first, ''
+    heap[at] = lane -- in order of score, hence a heap
+  end
+  local count = #lanes == 1 and max or math.min(max, math.max(16, math.ceil(2 * max / math.max(1, #lanes))))
+  while #picked < max and #heap > 0 and stale < STALE_MAX do
+    local lane = heap[1]
+    local agent = lane.agent
+    local served = (of_agent[agent] or 0) < caps[agent] and (urgent < urgent_max or not lane.urgent)
+    if not served or not fill(lane, lane.used + 1, count) then
+      drop_first(heap)
+    else
+      local entries, at = lane.entries, lane.used
+      local id, score = entries[2 * at + 1], entries[2 * at + 2]
+      if lane.id == '' then
+        lane.id, lane.score = id, tonumber(score)
+        if #heap > 1 then sift(heap, 1) end
+      else
+        lane.used = at + 1
+        if good(id) then
+          picked[#picked + 1] = { id, score, lane.name }
+          of_agent[agent] = (of_agent[agent] or 0) + 1
+          if lane.urgent then urgent = urgent + 1 end
+        else
+          stale = stale + 1
+        end
+        if fill(lane, at + 2, count) then
+          lane.id, lane.score = entries[2 * at + 3], tonumber(entries[2 * at + 4])
+          if #heap > 1 then sift(heap, 1) end
+        else
+          drop_first(heap)
+        end
+      end
+    end
+  end
+  return picked
+end
+
+local function select(lanes)
+  local picked = merge(lanes, function() return true end)
+  local metas, stale = metas_of(ids_of(picked)), false
+  local known = {}
+  for at, task in ipairs(picked) do
+    known[task[1]] = metas[at]
+    stale = stale or not is_queued(metas[at])
+  end
+  if not stale then return picked, metas end
+  picked = merge(lanes, function(id)
+    if known[id] == nil then known[id] = metas_of({ id })[1] end
+    return is_queued(known[id])
+  end)
+  for at, task in ipairs(picked) do metas[at] = known[task[1]] end
+  return picked, metas
+end
+
+-- A task that was taken before, ended, and was queued anew leaves the reservation it still stands in. One that was
+-- never written since its creation cannot stand in any.
+local function leave_others(tasks, metas)
+  local ids = {}
+  for at, task in ipairs(tasks) do
+    if string.sub(metas[at], 1, 2) ~= '1 ' then ids[#ids + 1] = task[1] end
+  end
+  if #ids == 0 then return end
+  for _, other in ipairs(call('ZRANGE', base .. 'takes', 0, OTHERS_MAX - 1)) do
+    local place = base .. 'taken:' .. other
+    if call('HDEL', place, unpack(ids)) > 0 and call('EXISTS', place) == 0 then call('ZREM', base .. 'takes', other) end
+  end
+end
+
+local function reserve(tasks)
+  local held = {}
+  for at, task in ipairs(tasks) do
+    held[2 * at - 1], held[2 * at] = task[1], task[2] .. ' ' .. task[3]
+  end
+  call('HSET', key, unpack(held))
+  call('ZADD', base .. 'takes', now + lasting, token)
+end
+
+expire_reservations(now)
+local held, held_metas = standing()
+if #held > 0 then
+  reserve(held)
+  return answer(held, held_metas)
+end
+
+local lanes, next_lane, next_score = open_lanes()
+local picked, metas = select(lanes)
+local touched = {}
+for _, lane in ipairs(lanes) do
+  if lane.used > 0 then call('ZREMRANGEBYRANK', base .. 'lane:' .. lane.name, 0, lane.used - 1) end
+  -- A head without a lane should not be; settling removes it.
+  if lane.used > 0 or (lane.ended and lane.read == 0) then touched[lane.name] = true end
+end
+settle(touched)
+if #picked > 0 then
+  leave_others(picked, metas)
+  reserve(picked)
+end
+if #picked >= max then next_lane, next_score = nil, nil end
+return answer(picked, metas, next_lane, next_score)

@@ -1,0 +1,215 @@
+/*
+ * Connections to Redis. What the client library would do by itself is switched off where it could do harm: it repeats
+ * unanswered commands after a reconnect (one append became two) and queues commands while it is away, so a caller could
+ * not know what became of a write. Here a command that gets no answer is rejected as StoreUnavailableError, its fate
+ * unknown, and the caller repeats it with the same operation id. Only the connection itself is restored, for ever.
+ */
+import { Redis, type RedisOptions } from 'ioredis';
+import type { Runtime } from '../../runtime/runtime.ts';
+import { isConnectionError, meaningOf, unavailable } from './errors.ts';
+import type { Script } from './scripts.ts';
+
+const COMMAND_TIMEOUT_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+const KEEP_ALIVE_MS = 10_000;
+const BACKOFF_FIRST_MS = 50;
+const BACKOFF_MAX_MS = 2_000;
+
+export interface RedisAddress {
+  /** `redis://user:password@host:port/db`, `rediss://` for TLS; the single fields win over it. */
+  url?: string | null;
+  /** Default: 127.0.0.1 */
+  host?: string;
+  /** Default: 6379 */
+  port?: number;
+  /** Default: 0 */
+  db?: number;
+  username?: string | null;
+  password?: string | null;
+  /** PEM texts; null = no TLS. */
+  tls?: { verify: boolean; ca?: string | null; cert?: string | null; key?: string | null } | null;
+}
+
+export type ConnectionState = 'ready' | 'lost' | 'closed';
+
+export interface ConnectOptions {
+  address: RedisAddress;
+  runtime: Runtime;
+  /** Shown in `CLIENT LIST`. */
+  name: string;
+  onCommand?: ((name: string, seconds: number) => void) | undefined;
+  onConnection?: ((state: ConnectionState, name: string) => void) | undefined;
+}
+
+export type Argument = string | number;
+
+/** `host:port`, for messages. */
+export function placeOf(address: RedisAddress): string {
+  const { host, port } = endpointOf(address);
+  return `${host}:${port}`;
+}
+
+/** The connection that carries commands. Every command is answered or rejected within seconds. */
+export class Connection {
+  readonly address: string;
+  readonly database: number;
+  readonly #redis: Redis;
+  readonly #observe: ConnectOptions['onCommand'];
+  #opening: Promise<void> | null = null;
+  #lastError: Error | null = null;
+  #connected = false;
+
+  constructor(options: ConnectOptions) {
+    this.address = placeOf(options.address);
+    this.database = endpointOf(options.address).db;
+    this.#observe = options.onCommand;
+    this.#redis = new Redis({
+      ...clientOptions(options.address, options.name),
+      commandTimeout: COMMAND_TIMEOUT_MS,
+      retryStrategy: (times) => backoffMs(times, options.runtime.random()),
+      // The server became a replica: the next connection may find the new master. The command is not repeated.
+      reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    });
+    this.#redis.on('error', (error: Error) => {
+      this.#lastError = error;
+    });
+    this.#redis.on('ready', () => options.onConnection?.('ready', options.name));
+    this.#redis.on('close', () => {
+      if (this.#connected) options.onConnection?.('lost', options.name);
+      this.#connected = false;
+    });
+    this.#redis.on('end', () => options.onConnection?.('closed', options.name));
+  }
+
+  /** False once a command failed for want of a connection, true again after one succeeded. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  async call(name: string, args: readonly Argument[]): Promise<unknown> {
+    return this.#told(name, name, args);
+  }
+
+  /** By its hash; the text goes along only when the server does not know it (any more), which runs nothing. */
+  async run(script: Script, tag: string, args: readonly Argument[]): Promise<unknown> {
+    try {
+      return await this.#told(script.name, 'evalsha', [script.sha, 1, tag, ...args]);
+    } catch (error) {
+      if (!isUnknownScript(error)) throw error;
+      return this.#told(script.name, 'eval', [script.text, 1, tag, ...args]);
+    }
+  }
+
+  close(): void {
+    this.#redis.disconnect();
+  }
+
+  async #told(shown: string, name: string, args: readonly Argument[]): Promise<unknown> {
+    const { status } = this.#redis;
+    if (status !== 'ready') await this.#open();
+    const started = this.#observe ? performance.now() : 0;
+    try {
+      const reply = await this.#redis.call(name, args as Argument[]);
+      this.#connected = true;
+      return reply;
+    } catch (error) {
+      throw this.#failed(error);
+    } finally {
+      this.#observe?.(shown, (performance.now() - started) / 1_000);
+    }
+  }
+
+  #failed(error: unknown): unknown {
+    if (isUnknownScript(error)) return error;
+    if (error instanceof Error && isConnectionError(error)) {
+      this.#connected = false;
+      // A server that does not answer may be gone without a word: only a new connection tells.
+      if (error.message === 'Command timed out') this.#redis.disconnect(true);
+    }
+    return meaningOf(error, this.address);
+  }
+
+  /** The first call opens the connection; while it is being restored, calls are rejected at once. */
+  async #open(): Promise<void> {
+    const { status } = this.#redis;
+    if (status === 'wait') this.#opening ??= this.#redis.connect().then(() => {});
+    else if (status !== 'connecting' && status !== 'connect') this.#opening = null;
+    if (!this.#opening) throw this.#away();
+    try {
+      await this.#opening;
+    } catch {
+      throw this.#away();
+    }
+    if (this.#redis.status !== 'ready') throw this.#away();
+  }
+
+  #away(): Error {
+    this.#connected = false;
+    const cause = this.#lastError ?? new Error('Connection is closed.');
+    return isConnectionError(cause) ? unavailable(this.address, cause) : meaningOf(cause, this.address);
+  }
+}
+
+/** A bare client without any restoring, for reads that block. */
+export function blockingClient(address: RedisAddress, name: string): Redis {
+  const redis = new Redis({ ...clientOptions(address, name), retryStrategy: () => null });
+  redis.on('error', () => {
+    // Whoever waits on this connection gets the error of its own command.
+  });
+  return redis;
+}
+
+export function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}
+
+/** Half to all of 50 ms, 100 ms, … 2 s: many processes that lost one server do not come back in step. */
+function backoffMs(times: number, random: number): number {
+  return Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(times - 1, 10)) * (0.5 + random / 2);
+}
+
+function clientOptions(address: RedisAddress, name: string): RedisOptions {
+  const { host, port, db, username, password, tls } = endpointOf(address);
+  return {
+    host,
+    port,
+    db,
+    username: username ?? undefined,
+    password: password ?? undefined,
+    ...(tls ? { tls } : {}),
+    protocol: 2,
+    connectionName: name,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    keepAlive: KEEP_ALIVE_MS,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    maxRetriesPerRequest: 0,
+  };
+}
+
+function endpointOf(address: RedisAddress) {
+  const url = address.url ? new URL(address.url) : null;
+  const secure = address.tls ?? (url?.protocol === 'rediss:' ? { verify: true } : null);
+  const host = address.host ?? (url?.hostname.replace(/^\[(.*)\]$/, '$1') || '127.0.0.1');
+  return {
+    host,
+    port: address.port ?? Number(url?.port || 6_379),
+    db: address.db ?? Number(url?.pathname.slice(1) || 0),
+    username: address.username ?? (decodeURIComponent(url?.username ?? '') || null),
+    password: address.password ?? (decodeURIComponent(url?.password ?? '') || null),
+    tls: secure && tlsOptions(secure, host),
+  };
+}
+
+function tlsOptions({ verify, ca, cert, key }: NonNullable<RedisAddress['tls']>, host: string) {
+  return {
+    rejectUnauthorized: verify,
+    ...(ca ? { ca } : {}),
+    ...(cert ? { cert } : {}),
+    ...(key ? { key } : {}),
+    // A name, not an address, may be asked for (RFC 6066).
+    ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
+  };
+}

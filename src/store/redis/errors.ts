@@ -1,0 +1,44 @@
+import { AgentSystemError, StoreUnavailableError } from '../../errors.ts';
+
+/** Replies by which Redis says "not now": the same call may succeed on the next connection, or a little later. */
+const NOT_NOW =
+  /^(READONLY|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|UNBLOCKED|ERR max number of clients)/;
+const NOT_ALLOWED = /^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH|ERR invalid password|DENIED)/;
+/** Said without having been asked anything by the server: the connection, not the command, failed. */
+const NO_CONNECTION =
+  /Connection is closed|Stream isn't writeable|Command timed out|Command aborted|max retries per request|connect ETIMEDOUT|Socket (timeout|closed)/i;
+
+/** What an error of the client means to the callers of the port. `address` goes into the message for people. */
+export function meaningOf(error: unknown, address: string): Error {
+  if (error instanceof AgentSystemError) return error;
+  if (!(error instanceof Error)) return new AgentSystemError('STORE_FAILED', `Redis at ${address} failed: ${error}`);
+  const { message } = error;
+  if (isConnectionError(error)) return unavailable(address, error);
+  if (NOT_NOW.test(message)) return unavailable(address, error);
+  if (/^OOM /.test(message)) {
+    const text = `Redis at ${address} is out of memory and accepts no new tasks: raise maxmemory or let the queue drain`;
+    return new AgentSystemError('STORE_FULL', text, { retryable: true, cause: error });
+  }
+  if (NOT_ALLOWED.test(message)) {
+    const text = `Redis at ${address} refused the user: ${message}`;
+    return new AgentSystemError('STORE_FORBIDDEN', text, { cause: error });
+  }
+  return new AgentSystemError('STORE_FAILED', `Redis at ${address} answered with an error: ${message}`, {
+    cause: error,
+  });
+}
+
+export function unavailable(address: string, cause: unknown): StoreUnavailableError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new StoreUnavailableError(`Redis connection failed (${address}): ${why}`, cause);
+}
+
+/** Nothing is known of what became of the command. */
+export function isConnectionError(error: Error): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return (
+    syscall !== undefined ||
+    /^(E[A-Z]+|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED)/.test(code ?? '') ||
+    NO_CONNECTION.test(error.message)
+  );
+}

@@ -1,0 +1,127 @@
+import { AgentSystemError } from '../../errors.ts';
+import type { StoredTask } from '../../task/codec.ts';
+import { blockOf } from '../../task/id.ts';
+import type { TaskState } from '../../task/task.ts';
+import type { ReadParts } from '../store.ts';
+
+/** Fields given to one command at most. */
+const RUN_MAX = 500;
+
+/** What a script answers: texts, numbers, null, and lists of them. */
+export type Reply = string | number | null | Reply[];
+
+const LETTERS: Record<TaskState, string> = {
+  scheduled: 's',
+  queued: 'q',
+  assigned: 'a',
+  running: 'r',
+  waiting: 'w',
+  completed: 'c',
+  failed: 'f',
+  cancelled: 'x',
+};
+const STATES = Object.fromEntries(Object.entries(LETTERS).map(([state, letter]) => [letter, state])) as Record<
+  string,
+  TaskState
+>;
+
+export function letterOf(state: TaskState): string {
+  return LETTERS[state];
+}
+
+/** `version state operation`, within 64 bytes so that Redis keeps a block of them in one compact list. */
+export function metaOf(version: number, state: TaskState, op: string): string {
+  return `${version} ${LETTERS[state]} ${op}`;
+}
+
+/** Suffixes of the texts to read: the specification has none and goes by `s`. */
+export function partsOf({ input, result }: ReadParts): string {
+  return `st${input ? 'i' : ''}${result ? 'r' : ''}`;
+}
+
+/** @param texts what stands under the suffixes of `parts`, from `at` on */
+export function storedTask(id: string, meta: string, parts: string, texts: readonly Reply[], at: number): StoredTask {
+  const gap = meta.indexOf(' ');
+  const state = STATES[meta[gap + 1]!];
+  if (gap < 1 || !state)
+    throw new AgentSystemError(
+      'RECORD_UNREADABLE',
+      `task ${id} stands in Redis as "${meta}", wanted version, state, operation`,
+    );
+  const task: StoredTask = {
+    id,
+    version: Number(meta.slice(0, gap)),
+    state,
+    op: meta.slice(gap + 3),
+    spec: '',
+    trail: '',
+  };
+  for (let k = 0; k < parts.length; k++) {
+    const text = texts[at + k] as string | null;
+    const letter = parts[k];
+    if (letter === 's') task.spec = text ?? '';
+    else if (letter === 't') task.trail = text ?? '';
+    else if (letter === 'i') task.input = text ?? '';
+    else if (text !== null) task.result = text;
+  }
+  return task;
+}
+
+/** Ids of one block, with their places in the question. */
+interface Run {
+  block: string;
+  places: number[];
+}
+
+/** A question to `read.lua`, and the reader of its answer. */
+export function askForRecords(ids: readonly string[], wanted: ReadParts) {
+  const parts = partsOf(wanted);
+  const runs = runsOf(ids);
+  const args: string[] = [parts];
+  for (const { block, places } of runs) {
+    args.push(block, String(places.length));
+    for (const at of places) args.push(ids[at]!.slice(block.length));
+  }
+  const read = (reply: Reply[]): (StoredTask | null)[] => {
+    const tasks = new Array<StoredTask | null>(ids.length).fill(null);
+    for (const [n, { places }] of runs.entries()) {
+      const metas = reply[1 + 2 * n] as (string | null)[];
+      const texts = reply[2 + 2 * n] as Reply[];
+      for (const [k, at] of places.entries()) {
+        const meta = metas[k];
+        if (meta) tasks[at] = storedTask(ids[at]!, meta, parts, texts, k * parts.length);
+      }
+    }
+    return tasks;
+  };
+  return { args, read };
+}
+
+export function readWholeBlock(block: string, reply: Reply[]): StoredTask[] {
+  const [, fields, metas, texts] = reply as [Reply, string[]?, string[]?, Reply[]?];
+  if (!fields || !metas || !texts) return [];
+  return fields
+    .map((field, at) => storedTask(block + field, metas[at]!, 'st', texts, 2 * at))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function runsOf(ids: readonly string[]): Run[] {
+  const runs: Run[] = [];
+  const open = new Map<string, Run>();
+  for (const [at, id] of ids.entries()) {
+    const block = blockOf(id);
+    let run = open.get(block);
+    if (!run || run.places.length >= RUN_MAX) {
+      run = { block, places: [] };
+      open.set(block, run);
+      runs.push(run);
+    }
+    run.places.push(at);
+  }
+  return runs;
+}
+
+export function timeOf(time: Reply): number {
+  const [seconds, micros] = time as [string, string];
+  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+}
