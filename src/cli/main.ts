@@ -33,11 +33,11 @@ const io: Io = {
   exitNow: (code) => process.exit(code),
 };
 
-/** The reader has seen enough, as in `agent-system tasks list | head`. */
+/** The reader has seen enough, as in `… | head`: what was begun is still finished, and nobody reads about it. */
+const GONE = new Set(['EPIPE', 'ERR_STREAM_DESTROYED']);
 for (const stream of [stdout, stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
+    if (!GONE.has(error.code ?? '')) throw error;
   });
 }
 

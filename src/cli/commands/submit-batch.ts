@@ -51,10 +51,9 @@ type LineAnswer =
   | { line: number; id: string; created: boolean }
   | { line: number; error: { code: string; message: string } };
 
-interface Pending {
-  line: number;
-  request: SubmitRequest;
-}
+/** A line on its way: those that cannot be sent wait with the others, so that answers come in the order of the lines. */
+type Pending = { line: number } & ({ request: SubmitRequest } | { fault: string });
+type Sendable = Extract<Pending, { request: SubmitRequest }>;
 
 class Batch {
   readonly #flags: BatchFlags;
@@ -91,51 +90,59 @@ class Batch {
 
   async #take(line: Line): Promise<void> {
     this.#bytesRead += line.bytes;
-    if ('fault' in line) return this.#refuse(line.number, { code: 'BAD_REQUEST', message: line.fault });
-    if (this.#pendingBytes + line.bytes > CHUNK_BYTES_MAX) await this.#send();
-    const read = this.#read(line.text);
-    if (!read.ok) return this.#refuse(line.number, { code: 'BAD_REQUEST', message: read.message });
-    this.#pending.push({ line: line.number, request: read.request });
-    this.#pendingBytes += line.bytes;
+    const bytes = 'text' in line ? line.bytes : 0;
+    if (this.#pendingBytes + bytes > CHUNK_BYTES_MAX) await this.#send();
+    const read = 'text' in line ? this.#read(line.text) : { fault: line.fault };
+    this.#pending.push({ line: line.number, ...read });
+    this.#pendingBytes += bytes;
     if (this.#pending.length >= CHUNK_LINES_MAX) await this.#send();
   }
 
-  #read(text: string): { ok: true; request: SubmitRequest } | { ok: false; message: string } {
+  #read(text: string): { request: SubmitRequest } | { fault: string } {
     const { agent, options } = this.#flags;
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch (error) {
-      return { ok: false, message: `not JSON: ${(error as Error).message}` };
+      return { fault: `not JSON: ${(error as Error).message}` };
     }
-    if (agent !== undefined) return { ok: true, request: requestOf(agent, value, options) };
+    if (agent !== undefined) return { request: requestOf(agent, value, options) };
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      return { ok: false, message: 'not an object; wanted a task such as {"agent":"echo","input":{}}' };
+      return { fault: 'not an object; wanted a task such as {"agent":"echo","input":{}}' };
     }
     const { agent: _agent, input: _input, ...shared } = requestOf('', undefined, options);
-    return { ok: true, request: { ...defined(shared), ...value } as SubmitRequest };
+    return { request: { ...defined(shared), ...value } as SubmitRequest };
   }
 
   async #send(): Promise<void> {
-    const sent = this.#pending;
+    const pending = this.#pending;
     this.#pending = [];
     this.#pendingBytes = 0;
-    if (sent.length === 0) return;
-    const { client, signal } = this.#context;
-    try {
-      const answers = await unlessInterrupted(client.submitMany(sent.map(({ request }) => request)), signal);
-      for (const [i, answer] of answers.entries()) this.#answered(sent[i]!.line, answer);
-    } catch (error) {
-      if (endsEverything(error) || !(error instanceof AgentSystemError)) throw this.#broken(sent, error);
-      // The chunk was refused as a whole, such as for its size: so was each of its lines.
-      for (const { line } of sent) this.#refuse(line, error);
+    const answers = await this.#submit(pending.filter((one) => 'request' in one));
+    for (const one of pending) {
+      if ('fault' in one) this.#refuse(one.line, { code: 'BAD_REQUEST', message: one.fault });
+      else this.#answered(one.line, answers.shift()!);
     }
     this.#show();
   }
 
-  #broken(sent: Pending[], error: unknown): unknown {
+  async #submit(sent: Sendable[]): Promise<(Receipt | AgentSystemError)[]> {
+    if (sent.length === 0) return [];
+    const { client, signal } = this.#context;
+    try {
+      return await unlessInterrupted(client.submitMany(sent.map(({ request }) => request)), signal);
+    } catch (error) {
+      if (endsEverything(error) || !(error instanceof AgentSystemError) || error.retryable)
+        throw this.#broken(sent, error);
+      // The chunk was refused as a whole, such as for its size: so was each of its lines.
+      return sent.map(() => error);
+    }
+  }
+
+  #broken(sent: Sendable[], error: unknown): unknown {
+    const [first, last] = [sent[0]!.line, sent.at(-1)!.line];
+    const lines = first === last ? `line ${first}` : `lines ${first} to ${last}`;
     this.#progress.clear();
-    const lines = sent.length === 1 ? `line ${sent[0]!.line}` : `lines ${sent[0]!.line} to ${sent.at(-1)!.line}`;
     this.#context.printer.note(`${lines}: no answer came, they may have become tasks; nothing after them was sent`);
     return error;
   }
