@@ -22,57 +22,53 @@ local time = call('TIME')
 local now = milliseconds(time)
 local key = base .. 'taken:' .. token
 
--- tasks: list of { id, score, lane }, metas beside it. Bodies go out as they were read, one list per block.
-local function answer(tasks, metas, next_lane, next_score)
-  local list, groups, blocks, bodies = {}, {}, {}, {}
-  for at, task in ipairs(tasks) do
-    local block, field = string.sub(task[1], 1, BLOCK), string.sub(task[1], BLOCK + 1)
+-- Tasks are columns: `ids`, and at the same places `scores`, `lanes` and `metas`. Bodies go out as they were read, one list
+-- per block.
+local function answer(tasks, next_lane, next_score)
+  local sub, ids = string.sub, tasks.ids
+  local groups, blocks, bodies = {}, {}, {}
+  for at = 1, #ids do
+    local block, field = sub(ids[at], 1, BLOCK), sub(ids[at], BLOCK + 1)
     local fields = groups[block]
-    if not fields then
-      fields = {}
-      groups[block] = fields
+    if fields then
+      local n = #fields
+      fields[n + 1], fields[n + 2], fields[n + 3] = field, field .. 't', field .. 'i'
+    else
+      groups[block] = { field, field .. 't', field .. 'i' }
       blocks[#blocks + 1] = block
     end
-    local n = #fields
-    fields[n + 1], fields[n + 2], fields[n + 3] = field, field .. 't', field .. 'i'
-    n = 4 * at
-    list[n - 3], list[n - 2], list[n - 1], list[n] = task[1], metas[at], task[2], task[3]
   end
-  for at, block in ipairs(blocks) do bodies[at] = call('HMGET', base .. 'b:' .. block, unpack(groups[block])) end
-  return { time[1], time[2], list, blocks, bodies, next_lane or false, next_score or false }
-end
-
-local function ids_of(tasks)
-  local ids = {}
-  for at, task in ipairs(tasks) do ids[at] = task[1] end
-  return ids
+  for at = 1, #blocks do bodies[at] = call('HMGET', base .. 'b:' .. blocks[at], unpack(groups[blocks[at]])) end
+  return { time[1], time[2], ids, tasks.metas, tasks.scores, tasks.lanes, blocks, bodies, next_lane or false, next_score or false }
 end
 
 -- What the token holds, in order; what is no longer queued leaves the reservation.
 local function standing()
   local held = call('HGETALL', key)
-  local tasks, gone, good, metas = {}, {}, {}, {}
+  local found, ids, gone = {}, {}, {}
   for at = 1, #held, 2 do
     local score, lane = string.match(held[at + 1], '^(%S+) (.*)$')
-    tasks[#tasks + 1] = { held[at], score, lane, tonumber(score) }
+    found[#found + 1] = { id = held[at], score = score, lane = lane, number = tonumber(score) }
   end
-  if #tasks == 0 then return {} end
-  table.sort(tasks, function(a, b)
-    if a[4] ~= b[4] then return a[4] < b[4] end
-    return before(a[1], b[1])
+  local tasks = { ids = {}, scores = {}, lanes = {}, metas = {} }
+  if #found == 0 then return tasks end
+  table.sort(found, function(a, b)
+    if a.number ~= b.number then return a.number < b.number end
+    return before(a.id, b.id)
   end)
-  local all = metas_of(ids_of(tasks))
-  for at, task in ipairs(tasks) do
-    if is_queued(all[at]) then
-      good[#good + 1] = task
-      metas[#good] = all[at]
+  for at, task in ipairs(found) do ids[at] = task.id end
+  local metas = metas_of(ids)
+  for at, task in ipairs(found) do
+    if is_queued(metas[at]) then
+      local n = #tasks.ids + 1
+      tasks.ids[n], tasks.scores[n], tasks.lanes[n], tasks.metas[n] = task.id, task.score, task.lane, metas[at]
     else
-      gone[#gone + 1] = task[1]
+      gone[#gone + 1] = task.id
     end
   end
-  if #gone > 0 then call('HDEL', key, unpack(gone)) end
-  if #good == 0 then call('ZREM', base .. 'takes', token) end
-  return good, metas
+  send(gone, 1, #gone, 'HDEL', key)
+  if #tasks.ids == 0 then call('ZREM', base .. 'takes', token) end
+  return tasks
 end
 
 -- Where in `heads` the first lane behind (after_score, after_lane) stands.
@@ -145,14 +141,15 @@ end
 
 -- One merge. `good(id)` says whether an entry counts; each lane remembers how many of its entries it used up.
 local function merge(lanes, good)
-  local picked, of_agent, urgent, stale = {}, {}, 0, 0
+  local ids, scores, names, n = {}, {}, {}, 0
+  local of_agent, urgent, stale = {}, 0, 0
   local heap = {}
   for at, lane in ipairs(lanes) do
     lane.used, lane.score, lane.id = 0, lane.first, ''
     heap[at] = lane -- in order of score, hence a heap
   end
   local count = #lanes == 1 and max or math.min(max, math.max(16, math.ceil(2 * max / math.max(1, #lanes))))
-  while #picked < max and #heap > 0 and stale < STALE_MAX do
+  while n < max and #heap > 0 and stale < STALE_MAX do
     local lane = heap[1]
     local agent = lane.agent
     local served = (of_agent[agent] or 0) < caps[agent] and (urgent < urgent_max or not lane.urgent)
@@ -167,7 +164,8 @@ local function merge(lanes, good)
       else
         lane.used = at + 1
         if good(id) then
-          picked[#picked + 1] = { id, score, lane.name }
+          n = n + 1
+          ids[n], scores[n], names[n] = id, score, lane.name
           of_agent[agent] = (of_agent[agent] or 0) + 1
           if lane.urgent then urgent = urgent + 1 end
         else
@@ -182,32 +180,33 @@ local function merge(lanes, good)
       end
     end
   end
-  return picked
+  return { ids = ids, scores = scores, lanes = names }
 end
 
 local function select(lanes)
-  local picked = merge(lanes, function() return true end)
-  local metas, stale = metas_of(ids_of(picked)), false
-  local known = {}
-  for at, task in ipairs(picked) do
-    known[task[1]] = metas[at]
-    stale = stale or not is_queued(metas[at])
+  local tasks = merge(lanes, function() return true end)
+  local metas, known, stale = metas_of(tasks.ids), {}, false
+  tasks.metas = metas
+  for at = 1, #tasks.ids do
+    if not is_queued(metas[at]) then stale = true end
   end
-  if not stale then return picked, metas end
-  picked = merge(lanes, function(id)
+  if not stale then return tasks end
+  for at, id in ipairs(tasks.ids) do known[id] = metas[at] end
+  tasks = merge(lanes, function(id)
     if known[id] == nil then known[id] = metas_of({ id })[1] end
     return is_queued(known[id])
   end)
-  for at, task in ipairs(picked) do metas[at] = known[task[1]] end
-  return picked, metas
+  tasks.metas = {}
+  for at, id in ipairs(tasks.ids) do tasks.metas[at] = known[id] end
+  return tasks
 end
 
 -- A task that was taken before, ended, and was queued anew leaves the reservation it still stands in. One that was
 -- never written since its creation cannot stand in any.
-local function leave_others(tasks, metas)
+local function leave_others(tasks)
   local ids = {}
-  for at, task in ipairs(tasks) do
-    if string.sub(metas[at], 1, 2) ~= '1 ' then ids[#ids + 1] = task[1] end
+  for at, id in ipairs(tasks.ids) do
+    if string.sub(tasks.metas[at], 1, 2) ~= '1 ' then ids[#ids + 1] = id end
   end
   if #ids == 0 then return end
   for _, other in ipairs(call('ZRANGE', base .. 'takes', 0, OTHERS_MAX - 1)) do
@@ -218,22 +217,22 @@ end
 
 local function reserve(tasks)
   local held = {}
-  for at, task in ipairs(tasks) do
-    held[2 * at - 1], held[2 * at] = task[1], task[2] .. ' ' .. task[3]
+  for at, id in ipairs(tasks.ids) do
+    held[2 * at - 1], held[2 * at] = id, tasks.scores[at] .. ' ' .. tasks.lanes[at]
   end
-  call('HSET', key, unpack(held))
+  send(held, 1, #held, 'HSET', key)
   call('ZADD', base .. 'takes', now + lasting, token)
 end
 
 expire_reservations(now)
-local held, held_metas = standing()
-if #held > 0 then
+local held = standing()
+if #held.ids > 0 then
   reserve(held)
-  return answer(held, held_metas)
+  return answer(held)
 end
 
 local lanes, next_lane, next_score = open_lanes()
-local picked, metas = select(lanes)
+local picked = select(lanes)
 local touched = {}
 for _, lane in ipairs(lanes) do
   if lane.used > 0 then call('ZREMRANGEBYRANK', base .. 'lane:' .. lane.name, 0, lane.used - 1) end
@@ -241,9 +240,9 @@ for _, lane in ipairs(lanes) do
   if lane.used > 0 or (lane.ended and lane.read == 0) then touched[lane.name] = true end
 end
 settle(touched)
-if #picked > 0 then
-  leave_others(picked, metas)
+if #picked.ids > 0 then
+  leave_others(picked)
   reserve(picked)
 end
-if #picked >= max then next_lane, next_score = nil, nil end
-return answer(picked, metas, next_lane, next_score)
+if #picked.ids >= max then next_lane, next_score = nil, nil end
+return answer(picked, next_lane, next_score)

@@ -54,6 +54,8 @@ export interface SystemExtras {
   /** False: no HTTP at all. Default true. */
   listen?: boolean;
   onObservation?: Observe;
+  /** Stands between everything and the store, so that a test can spoil what is stored. */
+  wrapStore?: (store: Store) => Store;
 }
 
 export interface RunningSystem {
@@ -109,7 +111,8 @@ async function makeParts(config: Config, extras: SystemExtras): Promise<Parts> {
   for (const agent of await loadAgents(config.work.agents, process.cwd())) agents.add(agent);
   for (const agent of extras.agents ?? []) agents.add(agent);
   const keys = config.keys ? keyRing(config.keys.generations) : keyRingFromSecret(randomBytes(MEMORY_KEY_BYTES));
-  const store = await makeStore(config, systemRuntime, metrics.storeHooks);
+  const made = await makeStore(config, systemRuntime, metrics.storeHooks);
+  const store = extras.wrapStore?.(made) ?? made;
   return { agents, keys, store, logger, metrics, observe };
 }
 
@@ -196,7 +199,7 @@ class System implements RunningSystem {
     const { logger } = this.#parts;
     for (const warning of this.#config.warnings) logger.warn(warning);
     if (this.#extras.listen !== false) await this.#listen();
-    logger.info({ role: this.role, id: this.id, version: VERSION, url: this.url }, 'Started');
+    logger.info({ version: VERSION, url: this.url }, 'Started');
     this.#observeSelf();
     void this.#open();
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from './config/load.ts';
-import { ConfigurationError } from './errors.ts';
+import { AgentSystemError, ConfigurationError } from './errors.ts';
 import { pause, type Runtime } from './runtime/runtime.ts';
 import { createMemoryStore } from './store/memory/memory-store.ts';
 import { patiently } from './store/patience.ts';
@@ -72,12 +72,20 @@ export async function openStore(options: OpenOptions): Promise<OpenedStore> {
       told = true;
     },
   };
-  const check = await patiently(() => store.check(), patience);
+  const check = await patiently(() => store.check(), patience).catch(asRefusal);
   if (check.problems.length > 0) throw new ConfigurationError(check.problems);
   const identity = await patiently(() => identityOf(options), patience);
   const problems = identityProblems(identity, options.shards);
   if (problems.length > 0) throw new ConfigurationError(problems);
   return { check, identity };
+}
+
+/** A server that does not let us in will not change its mind by itself. */
+function asRefusal(error: unknown): never {
+  if (!(error instanceof AgentSystemError) || error.code !== 'STORE_FORBIDDEN') throw error;
+  const what =
+    'wanted a user who may use every command: check REDIS_USERNAME and REDIS_PASSWORD, or those in REDIS_URL';
+  throw new ConfigurationError([`${error.message}; ${what}`]);
 }
 
 async function identityOf({

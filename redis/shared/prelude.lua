@@ -3,11 +3,16 @@ local call, base, unpack = redis.call, KEYS[1], unpack
 -- Values given to one command at most: Lua's stack holds about 8,000.
 local VALUES_MAX = 2000
 
--- Calls `call(…, values[first … last])` in pieces; answers the sum of the replies.
-local function in_pieces(values, first, last, send)
+-- `command key [option] values[first] … values[last]`, in pieces that fit. Answers the sum of the replies.
+local function send(values, first, last, command, key, option)
   local sum = 0
   for at = first, last, VALUES_MAX do
-    sum = sum + send(unpack(values, at, math.min(at + VALUES_MAX - 1, last)))
+    local to = math.min(at + VALUES_MAX - 1, last)
+    if option then
+      sum = sum + call(command, key, option, unpack(values, at, to))
+    else
+      sum = sum + call(command, key, unpack(values, at, to))
+    end
   end
   return sum
 end

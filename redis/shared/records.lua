@@ -7,19 +7,23 @@ local function metas_of(ids)
   for at = 1, #ids do
     local block = sub(ids[at], 1, BLOCK)
     local group = groups[block]
-    if not group then
-      group = { fields = {}, places = {} }
-      groups[block] = group
+    if group then
+      group[#group + 1] = at
+    else
+      groups[block] = { at }
       names[#names + 1] = block
     end
-    local n = #group.fields + 1
-    group.fields[n] = sub(ids[at], BLOCK + 1)
-    group.places[n] = at
   end
-  for _, block in ipairs(names) do
-    local group = groups[block]
-    local found = call('HMGET', base .. 'm:' .. block, unpack(group.fields))
-    for n = 1, #group.fields do metas[group.places[n]] = found[n] end
+  for n = 1, #names do
+    local places, key = groups[names[n]], base .. 'm:' .. names[n]
+    if #places == 1 then
+      metas[places[1]] = call('HGET', key, sub(ids[places[1]], BLOCK + 1))
+    else
+      local fields = {}
+      for k = 1, #places do fields[k] = sub(ids[places[k]], BLOCK + 1) end
+      local found = call('HMGET', key, unpack(fields))
+      for k = 1, #places do metas[places[k]] = found[k] end
+    end
   end
   return metas
 end

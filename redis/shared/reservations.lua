@@ -1,7 +1,7 @@
 -- Reservations: `takes` (token by expiry) and `taken:<token>` (id to `score lane`). What is given back stands in its lane
 -- again at its old place, unless it is no longer queued or has entered the lane anew in the meantime.
 
--- Ends the reservation of these ids (flat pairs id, `score lane`). Answers how many there were.
+-- Ends the reservation of these ids (flat pairs id, `score lane`). Answers how many there were, and whether any is back.
 local function put_back(token, pairs_held, touched)
   local ids, lanes, key = {}, {}, base .. 'taken:' .. token
   for at = 1, #pairs_held, 2 do ids[#ids + 1] = pairs_held[at] end
@@ -16,11 +16,11 @@ local function put_back(token, pairs_held, touched)
       adds[#adds + 1] = id
     end
   end
-  in_pieces(ids, 1, #ids, function(...) return call('HDEL', key, ...) end)
+  send(ids, 1, #ids, 'HDEL', key)
   if call('EXISTS', key) == 0 then call('ZREM', base .. 'takes', token) end
   local back = 0
   for lane, adds in pairs(lanes) do
-    back = back + in_pieces(adds, 1, #adds, function(...) return call('ZADD', base .. 'lane:' .. lane, 'NX', ...) end)
+    back = back + send(adds, 1, #adds, 'ZADD', base .. 'lane:' .. lane, 'NX')
     touched[lane] = true
   end
   return #ids, back > 0

@@ -28,7 +28,7 @@ import type { ReportReader } from './report-reader.ts';
 const REPORTS_WAIT_MS = 10_000;
 /** Heartbeats in which an attempt must be missing, or its worker not ready, before the owner acts. */
 const STRIKES = 2;
-/** A tick that comes this much later than it was due means that our loop stood still. */
+/** Evidence that is read this long after the last tick means that our loop stood still. */
 const STALL_MS = 2_000;
 
 type Started = 'yes' | 'no' | 'unknown';
@@ -73,27 +73,32 @@ export class Reaper {
   }
 
   async tick(): Promise<void> {
+    try {
+      await this.#judge();
+    } finally {
+      this.#lastTick = this.#context.runtime.now();
+    }
+  }
+
+  async #judge(): Promise<void> {
     const { store, shard } = this.#context;
-    this.#noticeStall(STALL_MS);
     const { now, fresh } = await this.#watch.look();
+    this.#noticeStall();
     const holders = await store.holders(shard);
     const suspects = holders.filter((holder) => this.#isGone(holder, now));
     if (suspects.length === 0 && fresh.length === 0) return;
     const tail = await store.lastEntry(shard, 'reports');
     if (!(await this.#reports.passed(tail.id, REPORTS_WAIT_MS))) return;
     const again = await this.#watch.look();
-    this.#noticeStall(REPORTS_WAIT_MS + STALL_MS);
     for (const holder of suspects) if (this.#isGone(holder, again.now)) await this.#bury(holder);
     const heard = new Map([...fresh, ...again.fresh].map((seen) => [seen.heartbeat.worker, seen]));
     for (const seen of heard.values()) await this.#compare(seen);
-    this.#lastTick = this.#context.runtime.now();
   }
 
-  /** More time has passed than this tick or the pause before it can account for: we stood still, perhaps all of us. */
-  #noticeStall(limitMs: number): void {
-    const now = this.#context.runtime.now();
-    if (now - this.#lastTick > limitMs) this.beQuiet();
-    this.#lastTick = now;
+  /** More time has passed since the last tick than the pause and one look account for: we stood still, perhaps all of us. */
+  #noticeStall(): void {
+    const { runtime } = this.#context;
+    if (runtime.now() - this.#lastTick > STALL_MS) this.beQuiet();
   }
 
   #isGone(holder: string, now: number): boolean {

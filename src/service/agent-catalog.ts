@@ -84,7 +84,8 @@ export class AgentCatalog {
 
   #unknown(agent: string): never {
     const near = nearest(agent, [...this.#known.keys()]);
-    const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '; no agent is registered by a worker yet';
+    const none = this.#known.size === 0 ? '; no agent is registered by a worker yet' : '';
+    const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : none;
     throw new AgentSystemError('UNKNOWN_AGENT', `no worker ever registered an agent "${agent}"${hint}`, {
       details: { agent, near },
     });

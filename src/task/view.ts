@@ -1,3 +1,4 @@
+import { AgentSystemError } from '../errors.ts';
 import type { RetryPolicy, TaskError, TaskRecord, TaskState, TaskUsage } from './task.ts';
 
 /** A task as people and programs see it, over every face. Times are ISO 8601 UTC. */
@@ -60,8 +61,8 @@ export function viewOf(task: TaskRecord, durability: string): TaskView {
     timeoutMs: spec.timeoutMs,
     retry: spec.retry,
   };
-  if (task.input !== undefined) view.input = JSON.parse(task.input);
-  if (task.result !== undefined) view.result = JSON.parse(task.result);
+  if (task.input !== undefined) view.input = jsonOf(task.id, 'input', task.input);
+  if (task.result !== undefined) view.result = jsonOf(task.id, 'result', task.result);
   if (trail.note !== undefined) view.progressNote = trail.note;
   const runAt = trail.dueAt ?? spec.runAt;
   if (runAt !== undefined) view.runAt = isoOf(runAt);
@@ -69,6 +70,16 @@ export function viewOf(task: TaskRecord, durability: string): TaskView {
   if (trail.startedAt !== undefined) view.startedAt = isoOf(trail.startedAt);
   if (trail.endedAt !== undefined) view.endedAt = isoOf(trail.endedAt);
   return Object.assign(view, present(spec, ['key', 'session', 'parentId']), present(trail, SHOWN_OF_TRAIL));
+}
+
+/** Middle roles never look into these texts, so what a worker reports as its result is parsed here for the first time. */
+function jsonOf(id: string, part: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const message = `the ${part} of task ${id} is not JSON: ${text.slice(0, 80)}`;
+    throw new AgentSystemError('RECORD_UNREADABLE', message, { cause });
+  }
 }
 
 const SHOWN_OF_TRAIL = ['error', 'progress', 'usage', 'ranMs', 'stopReason', 'worker', 'distributor'] as const;

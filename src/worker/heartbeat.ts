@@ -104,7 +104,7 @@ export class Heartbeat {
       alive: true,
       ready: ready && now - this.#progressAt < readyProgressWithinMs,
       draining,
-      slots,
+      slots: Math.max(0, slots - this.#held.overdue(now)),
       extra,
       quick,
       agents,

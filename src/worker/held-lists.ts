@@ -31,4 +31,16 @@ export class HeldAttempts {
     }
     return lists;
   }
+
+  /**
+   * Slots taken by handlers that did not end in their time, on all shards. Nobody lists those attempts any more, so they
+   * are told as slots that are missing: else whoever assigns counts on them, and gets everything back, without end.
+   */
+  overdue(now: number): number {
+    let count = 0;
+    for (const shard of this.#shards) {
+      for (const { stage, endsAt } of shard.values()) if (stage === 'started' && now >= endsAt) count += 1;
+    }
+    return count;
+  }
 }

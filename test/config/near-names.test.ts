@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { editDistance, lookalikeWarnings } from '../../src/config/near-names.ts';
+import { lookalikeWarnings } from '../../src/config/near-names.ts';
 import { NOT_YET_SUPPORTED, SETTINGS } from '../../src/config/schema.ts';
+import { editDistance } from '../../src/runtime/near-names.ts';
 
 describe('lookalikeWarnings', () => {
   it.each([

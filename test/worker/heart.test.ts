@@ -61,6 +61,18 @@ describe('the lists of a heart', () => {
     expect(held.lists(0, 100)).toEqual({ unstarted: [], started: ['a'], done: ['b'] });
     expect(held.lists(1, 100)).toEqual({ unstarted: [], started: ['d'], done: [] });
   });
+
+  it('count the slots of handlers that outlived their time, until those end', () => {
+    const held = new HeldAttempts(2);
+    held.apply([
+      [0, 'a', 'started', 100],
+      [1, 'b', 'started', 200],
+      [0, 'c', 'unstarted'],
+    ]);
+    expect([99, 100, 200].map((now) => held.overdue(now))).toEqual([0, 1, 2]);
+    held.apply([[0, 'a', 'done']]);
+    expect(held.overdue(200)).toBe(1);
+  });
 });
 
 describe('credit', () => {

@@ -13,7 +13,7 @@ const COMMAND_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const KEEP_ALIVE_MS = 10_000;
 const BACKOFF_FIRST_MS = 50;
-const BACKOFF_MAX_MS = 2_000;
+const BACKOFF_MAX_MS = 500;
 
 export interface RedisAddress {
   /** `redis://user:password@host:port/db`, `rediss://` for TLS; the single fields win over it. */
@@ -90,6 +90,17 @@ export class Connection {
     return this.#told(name, name, args);
   }
 
+  /** Commands that see and make one moment of the store: all or none of them are done. */
+  async together(shown: string, commands: (readonly [name: string, ...args: Argument[]])[]): Promise<unknown[]> {
+    return this.#timed(shown, async () => {
+      const replies = await this.#redis.multi(commands as unknown as [string, ...string[]][]).exec();
+      return (replies ?? []).map(([error, reply]) => {
+        if (error) throw error;
+        return reply;
+      });
+    });
+  }
+
   /** By its hash; the text goes along only when the server does not know it (any more), which runs nothing. */
   async run(script: Script, tag: string, args: readonly Argument[]): Promise<unknown> {
     try {
@@ -104,12 +115,16 @@ export class Connection {
     this.#redis.disconnect();
   }
 
-  async #told(shown: string, name: string, args: readonly Argument[]): Promise<unknown> {
+  #told(shown: string, name: string, args: readonly Argument[]): Promise<unknown> {
+    return this.#timed(shown, () => this.#redis.call(name, args as Argument[]));
+  }
+
+  async #timed<T>(shown: string, send: () => Promise<T>): Promise<T> {
     const { status } = this.#redis;
     if (status !== 'ready') await this.#open();
     const started = this.#observe ? performance.now() : 0;
     try {
-      const reply = await this.#redis.call(name, args as Argument[]);
+      const reply = await send();
       this.#connected = true;
       return reply;
     } catch (error) {
@@ -163,7 +178,7 @@ export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
 
-/** Half to all of 50 ms, 100 ms, … 2 s: many processes that lost one server do not come back in step. */
+/** Half to all of 50 ms, 100 ms, … 0.5 s: short, because work waits for it, and many processes do not come back in step. */
 function backoffMs(times: number, random: number): number {
   return Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(times - 1, 10)) * (0.5 + random / 2);
 }

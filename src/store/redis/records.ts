@@ -6,6 +6,8 @@ import type { ReadParts } from '../store.ts';
 
 /** Fields given to one command at most. */
 const RUN_MAX = 500;
+/** Blocks up to which plain commands are cheaper than a script. */
+const NARROW_RUNS_MAX = 16;
 
 /** What a script answers: texts, numbers, null, and lists of them. */
 export type Reply = string | number | null | Reply[];
@@ -73,28 +75,70 @@ interface Run {
   places: number[];
 }
 
-/** A question to `read.lua`, and the reader of its answer. */
-export function askForRecords(ids: readonly string[], wanted: ReadParts) {
-  const parts = partsOf(wanted);
-  const runs = runsOf(ids);
-  const args: string[] = [parts];
-  for (const { block, places } of runs) {
-    args.push(block, String(places.length));
-    for (const at of places) args.push(ids[at]!.slice(block.length));
+/**
+ * A question for records. With few blocks it is put as plain commands, which are done together: texts that pass through
+ * a script are copied and hashed there, and cost twice as much. With many blocks one script call is cheaper for both.
+ */
+export class RecordQuestion {
+  readonly #ids: readonly string[];
+  readonly #parts: string;
+  readonly #runs: Run[];
+
+  constructor(ids: readonly string[], wanted: ReadParts) {
+    this.#ids = ids;
+    this.#parts = partsOf(wanted);
+    this.#runs = runsOf(ids);
   }
-  const read = (reply: Reply[]): (StoredTask | null)[] => {
-    const tasks = new Array<StoredTask | null>(ids.length).fill(null);
-    for (const [n, { places }] of runs.entries()) {
-      const metas = reply[1 + 2 * n] as (string | null)[];
-      const texts = reply[2 + 2 * n] as Reply[];
+
+  get isNarrow(): boolean {
+    return this.#runs.length <= NARROW_RUNS_MAX;
+  }
+
+  /** Two commands for each run. */
+  commands(tag: string): [string, ...string[]][] {
+    return this.#runs.flatMap(({ block, places }): [string, ...string[]][] => {
+      const fields = places.map((at) => this.#field(at));
+      const names: string[] = [];
+      for (const field of fields) for (const letter of this.#parts) names.push(letter === 's' ? field : field + letter);
+      return [
+        ['hmget', `${tag}m:${block}`, ...fields],
+        ['hmget', `${tag}b:${block}`, ...names],
+      ];
+    });
+  }
+
+  /** Arguments of `read.lua`. */
+  script(): string[] {
+    const args = [this.#parts];
+    for (const { block, places } of this.#runs) {
+      args.push(block, String(places.length));
+      for (const at of places) args.push(this.#field(at));
+    }
+    return args;
+  }
+
+  /** @param replies metas and texts of each run in turn, however they were asked for */
+  answer(replies: readonly unknown[]): (StoredTask | null)[] {
+    const tasks = new Array<StoredTask | null>(this.#ids.length).fill(null);
+    for (const [n, { places }] of this.#runs.entries()) {
+      const metas = replies[2 * n] as (string | null)[];
+      const texts = replies[2 * n + 1] as Reply[];
       for (const [k, at] of places.entries()) {
         const meta = metas[k];
-        if (meta) tasks[at] = storedTask(ids[at]!, meta, parts, texts, k * parts.length);
+        if (meta) tasks[at] = storedTask(this.#ids[at]!, meta, this.#parts, texts, k * this.#parts.length);
       }
     }
     return tasks;
-  };
-  return { args, read };
+  }
+
+  #field(at: number): string {
+    return fieldOf(this.#ids[at]!);
+  }
+}
+
+/** The record's name within its block. */
+function fieldOf(id: string): string {
+  return id.slice(blockOf(id).length);
 }
 
 export function readWholeBlock(block: string, reply: Reply[]): StoredTask[] {

@@ -10,7 +10,7 @@ import { Connection, type ConnectionState, type RedisAddress } from './connect.t
 import { instanceOf, pairs, registeredInstance, registeredInstances } from './instances.ts';
 import { entryBehind, escapeGlob, tagOf } from './keys.ts';
 import { RedisLocks } from './lock.ts';
-import { askForRecords, type Reply, readWholeBlock, timeOf } from './records.ts';
+import { RecordQuestion, type Reply, readWholeBlock, timeOf } from './records.ts';
 import { loadScripts, type ScriptName } from './scripts.ts';
 import { Streams } from './streams.ts';
 import { takeArgs, takeReply } from './take.ts';
@@ -110,9 +110,11 @@ class RedisStore implements port.Store {
   }
 
   async read(shard: number, ids: string[], parts: port.ReadParts = {}) {
-    const { args, read } = askForRecords(ids, parts);
-    const reply = (await this.#run('read', shard, args)) as Reply[];
-    return { now: timeOf(reply[0]!), tasks: read(reply) };
+    const question = new RecordQuestion(ids, parts);
+    const [time, ...replies] = question.isNarrow
+      ? await this.#connection.together('read', [['time'], ...question.commands(this.#tag(shard))])
+      : ((await this.#run('read', shard, question.script())) as Reply[]);
+    return { now: timeOf(time as Reply), tasks: question.answer(replies) };
   }
 
   async blocks(shard: number, before: string | null, limit: number): Promise<string[]> {

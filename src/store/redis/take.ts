@@ -1,12 +1,5 @@
 import { blockOf } from '../../task/id.ts';
-import {
-  type LanePlace,
-  RESERVATION_MS,
-  type TakenTask,
-  type TakeReply,
-  type TakeRequest,
-  UNITS_MAX,
-} from '../store.ts';
+import { RESERVATION_MS, type TakenTask, type TakeReply, type TakeRequest, UNITS_MAX } from '../store.ts';
 import { type Reply, storedTask, timeOf } from './records.ts';
 
 /** Texts that a taken record comes with: specification, trail, input. */
@@ -19,21 +12,32 @@ export function takeArgs({ token, max, urgentMax, lanesMax, after, agents }: Tak
   return args;
 }
 
+/** What `take.lua` answers: the tasks as columns, then their texts by block. */
+type TakeAnswer = [
+  seconds: Reply,
+  micros: Reply,
+  ids: string[],
+  metas: string[],
+  scores: string[],
+  lanes: string[],
+  blocks: string[],
+  bodies: Reply[][],
+  nextLane: string | null,
+  nextScore: string | null,
+];
+
 /** The tasks come in order, their texts block by block: within a block in the order of its tasks. */
 export function takeReply(reply: Reply[]): TakeReply {
-  const [seconds, micros, list, blocks, bodies, lane, score] = reply;
-  const places = new Map(
-    (blocks as string[]).map((block, at) => [block, { texts: (bodies as Reply[][])[at]!, at: 0 }]),
-  );
+  const [seconds, micros, ids, metas, scores, lanes, blocks, bodies, nextLane, nextScore] = reply as TakeAnswer;
+  const places = new Map(blocks.map((block, at) => [block, { texts: bodies[at]!, at: 0 }]));
   const tasks: TakenTask[] = [];
-  const entries = list as string[];
-  for (let n = 0; n < entries.length; n += 4) {
-    const [id, meta, score, lane] = [entries[n]!, entries[n + 1]!, entries[n + 2]!, entries[n + 3]!];
+  for (const [n, id] of ids.entries()) {
     const place = places.get(blockOf(id))!;
-    tasks.push({ task: storedTask(id, meta, PARTS, place.texts, place.at), lane, score: Number(score) });
+    const task = storedTask(id, metas[n]!, PARTS, place.texts, place.at);
+    tasks.push({ task, lane: lanes[n]!, score: Number(scores[n]) });
     place.at += PARTS.length;
   }
-  const answer: TakeReply = { now: timeOf([seconds!, micros!]), tasks };
-  if (typeof lane === 'string') answer.next = { lane, score: Number(score) } satisfies LanePlace;
+  const answer: TakeReply = { now: timeOf([seconds, micros]), tasks };
+  if (nextLane !== null) answer.next = { lane: nextLane, score: Number(nextScore) };
   return answer;
 }

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { Fleet } from '../../src/distributor/fleet.ts';
+import type { SeenBeat } from '../../src/fleet/heartbeat-watch.ts';
+import { aHeartbeatBody } from '../message/builders.ts';
+import { anId, T0 } from '../support/builders.ts';
+
+function seen(over: Partial<SeenBeat['heartbeat']> = {}, at = T0): SeenBeat {
+  const heartbeat = aHeartbeatBody({ incarnation: '100-aa', distributor: 'd1', started: [], ...over });
+  return { heartbeat, at, entry: `${at}-0`, issuedAt: at, previousAt: null };
+}
+
+const REF = 'w1@100-aa';
+const TTL = 15_000;
+
+describe('what a distributor knows of its workers', () => {
+  it('is not set back by the heartbeat of an earlier life that another shard still holds', () => {
+    const fleet = new Fleet('d1');
+    fleet.hear(seen({ incarnation: '200-bb' }), 0);
+    fleet.hear(seen({ incarnation: '100-aa' }), 1);
+    expect(fleet.available(T0, TTL).map(({ ref }) => ref)).toEqual(['w1@200-bb']);
+  });
+
+  it('counts an assignment before its commit, and takes it back when that was lost', () => {
+    const fleet = new Fleet('d1');
+    fleet.hear(seen(), 0);
+    const task = anId();
+    fleet.occupy(REF, task, 'a1', { shard: 0, urgent: true, now: T0 });
+    expect(fleet.member('w1')).toMatchObject({ occupied: 1, urgent: 1, lastAssignedAt: T0 });
+    fleet.settle(REF, task, 'a1', null);
+    expect(fleet.member('w1')).toMatchObject({ occupied: 0, urgent: 0 });
+  });
+
+  it('is not moved by a hint that came before the answer of the commit', () => {
+    const fleet = new Fleet('d1');
+    fleet.hear(seen(), 0);
+    const task = anId();
+    fleet.occupy(REF, task, 'a1', { shard: 0, urgent: false, now: T0 });
+    expect(fleet.hint({ w: 'w1', i: '100-aa', r: [`${task}~a1`] })).toBe(true);
+    fleet.settle(REF, task, 'a1', '5-0');
+    expect(fleet.member('w1')!.occupied).toBe(0);
+  });
+
+  it('is corrected by a heartbeat only in the shard where that was read', () => {
+    const fleet = new Fleet('d1');
+    const [here, there] = [anId(0), anId(1)];
+    fleet.hear(seen({ started: [`${here}~a1`] }), 0);
+    fleet.hear(seen({ unstarted: [`${there}~a1`] }), 1);
+    expect(fleet.member('w1')!.occupied).toBe(2);
+    fleet.hear(seen(), 0);
+    expect(fleet.member('w1')!.occupied).toBe(1);
+  });
+
+  it('takes from hints only what fits', () => {
+    const fleet = new Fleet('d1');
+    fleet.hear(seen(), 0);
+    fleet.hint({ w: 'w1', i: '100-aa', x: 1e9, q: ['echo', 7 as unknown as string] });
+    expect(fleet.member('w1')).toMatchObject({ extra: 10_000, quick: new Set(['echo']) });
+    fleet.hint({ w: 'w1', i: '100-aa', x: -1 });
+    fleet.hint({ w: 'w1', i: '100-aa', x: 1.5 });
+    expect(fleet.member('w1')!.extra).toBe(10_000);
+    expect(fleet.hint({ w: 'w1', i: 'other', b: true })).toBe(false);
+    expect(fleet.available(T0, TTL)).toHaveLength(1);
+  });
+
+  it('ends when a worker joins another distributor', () => {
+    const fleet = new Fleet('d1');
+    fleet.hear(seen(), 0);
+    fleet.hear(seen({ distributor: 'd2' }), 0);
+    expect(fleet.size).toBe(0);
+  });
+});

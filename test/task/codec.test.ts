@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { decodeTask, encodeSpec, encodeTrail } from '../../src/task/codec.ts';
+import { aStoredTask, aTask } from '../support/builders.ts';
+
+describe('records as the store keeps them', () => {
+  it('come back as they were, with the exact text of the specification and of input and result', () => {
+    const task = aTask({ state: 'completed', input: '{"list":[],"n":1.0}', result: '{"big":12345678901234567890}' });
+    const stored = { ...aStoredTask(task), spec: encodeSpec(task), trail: encodeTrail(task) };
+    expect(decodeTask(stored)).toEqual(task);
+    expect(decodeTask(stored).sealed.text).toBe(task.sealed.text);
+  });
+
+  it('have no input and no result when these were not read', () => {
+    const { input, result, ...stored } = aStoredTask(aTask({ state: 'completed' }));
+    expect(decodeTask(stored)).not.toHaveProperty('input');
+    expect(decodeTask(stored)).not.toHaveProperty('result');
+  });
+
+  it.each([
+    ['specification', { spec: 'seal {"agent":' }],
+    ['specification', { spec: 'seal null' }],
+    ['specification', { spec: 'seal {}' }],
+    ['specification', { spec: 'seal {"agent":"echo","tenant":"t","retry":null}' }],
+    ['specification', { spec: '' }],
+    ['trail', { trail: '[]' }],
+    ['trail', { trail: '{"history":[]}' }],
+    ['trail', { trail: '{"fence":1,"history":{}}' }],
+    ['trail', { trail: '\u0000' }],
+  ])('say which part of which task cannot be read: the %s %j', (part, over) => {
+    const stored = { ...aStoredTask(aTask()), ...over };
+    expect(() => decodeTask(stored)).toThrowError(
+      expect.objectContaining({
+        code: 'RECORD_UNREADABLE',
+        message: expect.stringContaining(`the ${part} of task ${stored.id}`),
+      }),
+    );
+  });
+});
