@@ -1,6 +1,6 @@
 --[[
-Sets a new epoch for instance ARGV[2] if the shard's lock holds ARGV[1]; ARGV[3] is its random part. The number may go back
-after a failover, so epochs are compared for equality only and the random part keeps them apart.
+Sets a new epoch for instance ARGV[2] if the shard's lock holds ARGV[1]; ARGV[3] is its random part. The number may go
+back after a failover, so epochs are compared for equality only and the random part keeps them apart.
 ]]
 --@include prelude
 if call('GET', base .. 'lock') ~= ARGV[1] then return false end

@@ -405,7 +405,9 @@ local posted = times(post)
 times(release)
 times(function()
   p = p + 4
-  call('XADD', base .. 'quarantine', 'MAXLEN', QUARANTINE_MAX, '*', 'stream', ARGV[p - 4], 'entry', ARGV[p - 3], 'reason', ARGV[p - 2], 'text', ARGV[p - 1])
+  local stream, entry, reason, text = ARGV[p - 4], ARGV[p - 3], ARGV[p - 2], ARGV[p - 1]
+  call('XADD', base .. 'quarantine', 'MAXLEN', QUARANTINE_MAX, '*',
+    'stream', stream, 'entry', entry, 'reason', reason, 'text', text)
 end)
 
 local outcomes = ''

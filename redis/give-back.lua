@@ -1,5 +1,5 @@
 --[[
-Puts reserved tasks back into their lanes: those named in ARGV[2…], or all of the token ARGV[1] when `all` (ARGV[2] = '').
+Puts reserved tasks of token ARGV[1] back into their lanes: those named in ARGV[2…], or all when ARGV[2] is empty.
 ]]
 --@include prelude
 --@include lanes

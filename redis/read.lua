@@ -1,6 +1,6 @@
 --[[
-Reads records, block by block: ARGV[1] = suffixes of the wanted texts (a letter each, `s` for the specification, which has
-none), then for every run of ids of one block: block, how many, their fields. A run of no fields is the whole block.
+Reads records, block by block: ARGV[1] = suffixes of the wanted texts (a letter each, `s` for the specification, which
+has none), then for every run of ids of one block: block, how many, their fields. A run of no fields is the whole block.
 Meta and texts come from one moment, so a version always stands beside its own trail.
 ]]
 --@include prelude

@@ -1,6 +1,6 @@
 --[[
 Registers an instance (shard 0). ARGV: id, nonce, milliseconds after which an entry is taken over, incarnation known to
-be dead, text of the instance, text of its facts. The entry is `incarnation startedAt text`: texts are never parsed here.
+be dead, text of the instance, text of its facts. The entry is `incarnation startedAt text`: no text is parsed here.
 ]]
 --@include prelude
 local id, nonce, ttl, dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]

@@ -22,8 +22,8 @@ local time = call('TIME')
 local now = milliseconds(time)
 local key = base .. 'taken:' .. token
 
--- Tasks are columns: `ids`, and at the same places `scores`, `lanes` and `metas`. Bodies go out as they were read, one list
--- per block.
+-- Tasks are columns: `ids`, and at the same places `scores`, `lanes` and `metas`. Bodies go out as they were read, one
+-- list per block.
 local function answer(tasks, next_lane, next_score)
   local sub, ids = string.sub, tasks.ids
   local groups, blocks, bodies = {}, {}, {}
@@ -39,7 +39,9 @@ local function answer(tasks, next_lane, next_score)
     end
   end
   for at = 1, #blocks do bodies[at] = call('HMGET', base .. 'b:' .. blocks[at], unpack(groups[blocks[at]])) end
-  return { time[1], time[2], ids, tasks.metas, tasks.scores, tasks.lanes, blocks, bodies, next_lane or false, next_score or false }
+  local columns = { time[1], time[2], ids, tasks.metas, tasks.scores, tasks.lanes, blocks, bodies }
+  columns[9], columns[10] = next_lane or false, next_score or false
+  return columns
 end
 
 -- What the token holds, in order; what is no longer queued leaves the reservation.
@@ -77,7 +79,8 @@ local function start()
   local rank = call('ZRANK', base .. 'heads', after_lane)
   if rank and tonumber(call('ZSCORE', base .. 'heads', after_lane)) == tonumber(after_score) then return rank + 1 end
   rank = call('ZCOUNT', base .. 'heads', '-inf', '(' .. after_score)
-  for _, lane in ipairs(call('ZRANGEBYSCORE', base .. 'heads', after_score, after_score, 'LIMIT', 0, TIES_MAX)) do
+  local ties = call('ZRANGEBYSCORE', base .. 'heads', after_score, after_score, 'LIMIT', 0, TIES_MAX)
+  for _, lane in ipairs(ties) do
     if before(after_lane, lane) then break end
     rank = rank + 1
   end

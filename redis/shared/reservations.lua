@@ -1,7 +1,8 @@
--- Reservations: `takes` (token by expiry) and `taken:<token>` (id to `score lane`). What is given back stands in its lane
--- again at its old place, unless it is no longer queued or has entered the lane anew in the meantime.
+-- Reservations: `takes` (token by expiry) and `taken:<token>` (id to `score lane`). What is given back stands in its
+-- lane again at its old place, unless it is no longer queued or has entered the lane anew in the meantime.
 
--- Ends the reservation of these ids (flat pairs id, `score lane`). Answers how many there were, and whether any is back.
+-- Ends the reservation of these ids (flat pairs id, `score lane`). Answers how many there were, and whether any came
+-- back.
 local function put_back(token, pairs_held, touched)
   local ids, lanes, key = {}, {}, base .. 'taken:' .. token
   for at = 1, #pairs_held, 2 do ids[#ids + 1] = pairs_held[at] end

@@ -14,6 +14,8 @@ const RECONCILE_EVERY_MS = 500;
 const TIDY_EVERY_MS = 500;
 const PRUNE_ROUNDS_MAX = 20;
 const REAP_EVERY_MAX_MS = 1_000;
+/** Lease times of silence after which nothing of a worker is kept. */
+const SILENT_TTLS = 20;
 
 /** Everything the owner of a shard does, from the moment it has the epoch until it loses it. One loop per duty. */
 export class Ownership {
@@ -67,7 +69,17 @@ export class Ownership {
 
   async #prune(): Promise<void> {
     for (let round = 0; round < PRUNE_ROUNDS_MAX; round++) if ((await prune(this.#context)) === 0) break;
+    await this.#retireSilentWorkers();
     if (this.#context.shard === 0) await this.#removeStaleInstances();
+  }
+
+  /** Workers that held nothing when they went are met by no other duty. One that still holds something is not retired. */
+  async #retireSilentWorkers(): Promise<void> {
+    const { store, shard, policy } = this.#context;
+    const { now, beats } = await store.heartbeats(shard, 0);
+    for (const { worker, incarnation, at } of beats) {
+      if (now - at > SILENT_TTLS * policy.instanceTtlMs) await store.retire(shard, worker, incarnation);
+    }
   }
 
   async #removeStaleInstances(): Promise<void> {

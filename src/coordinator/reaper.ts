@@ -13,7 +13,7 @@ import { HeartbeatWatch, type SeenBeat } from '../fleet/heartbeat-watch.ts';
 import { isLaterIncarnation } from '../fleet/incarnation.ts';
 import { cancelPost, Letters } from '../fleet/mail.ts';
 import { verifyTask } from '../fleet/verify-task.ts';
-import type { Cancel } from '../message/bodies.ts';
+import type { Cancel, HeartbeatBody } from '../message/bodies.ts';
 import { heldName, holderOf, parseHeld, parseHolder, UNITS_MAX } from '../store/store.ts';
 import { shardOf } from '../task/id.ts';
 import { isActive, type TaskRecord } from '../task/task.ts';
@@ -120,7 +120,8 @@ export class Reaper {
     const { worker, incarnation } = parseHolder(holder);
     const last = this.#watch.get(worker);
     const successor = last !== undefined && last.heartbeat.incarnation !== incarnation;
-    const listed = successor ? null : (last ?? null);
+    const heard = successor ? last.predecessor : (last?.heartbeat ?? null);
+    const listed = heard?.incarnation === incarnation ? heard : null;
     const { entries } = await store.range(shard, `held:${holder}`, Number.MAX_SAFE_INTEGER, UNITS_MAX);
     if (entries.length > 0) {
       observe({ type: 'lease.expired', worker, incarnation, attempts: entries.length });
@@ -263,11 +264,11 @@ export class Reaper {
 }
 
 /** What a worker's last heartbeat says about an attempt that is now lost with it. */
-function startedBy(last: SeenBeat | null, { id, spec }: TaskRecord, attemptId: string): Started {
+function startedBy(last: HeartbeatBody | null, { id, spec }: TaskRecord, attemptId: string): Started {
   const held = heldName(id, attemptId);
-  if (last?.heartbeat.started.includes(held)) return 'yes';
+  if (last?.started.includes(held)) return 'yes';
   // It may have begun after that heartbeat: good enough to tell whom a crash is counted against, no proof that it never ran.
-  const isUnstarted = spec.delivery !== 'at-most-once' && last?.heartbeat.unstarted.includes(held);
+  const isUnstarted = spec.delivery !== 'at-most-once' && last?.unstarted.includes(held);
   return isUnstarted ? 'no' : 'unknown';
 }
 

@@ -18,8 +18,8 @@ export interface SeenBeat {
   entry: string;
   /** When the worker signed it: an older or equal one is a repetition and renews nothing. */
   issuedAt: number;
-  /** Store time of the heartbeat of the same incarnation before this one. */
-  previousAt: number | null;
+  /** The last heartbeat of the life before this one, if it was heard here. */
+  predecessor: HeartbeatBody | null;
 }
 
 export interface HeartbeatWatchOptions {
@@ -78,7 +78,13 @@ export class HeartbeatWatch {
       this.#reject(beat, 'replay', isReplaced ? 'of an earlier incarnation' : 'an earlier heartbeat again', '');
       return null;
     }
-    const seen: SeenBeat = { heartbeat, at: beat.at, entry: beat.entry, issuedAt, previousAt: same ? before.at : null };
+    const seen: SeenBeat = {
+      heartbeat,
+      at: beat.at,
+      entry: beat.entry,
+      issuedAt,
+      predecessor: predecessorOf(before, same),
+    };
     this.#seen.set(beat.worker, seen);
     this.#rejected.delete(beat.worker);
     return seen;
@@ -116,4 +122,9 @@ export class HeartbeatWatch {
     const oldest = now - this.#options.instanceTtlMs * FORGET_AFTER_TTLS;
     for (const [worker, seen] of this.#seen) if (seen.at < oldest) this.#seen.delete(worker);
   }
+}
+
+function predecessorOf(before: SeenBeat | undefined, same: boolean): HeartbeatBody | null {
+  if (!before) return null;
+  return same ? before.predecessor : before.heartbeat;
 }

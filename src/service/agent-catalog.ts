@@ -76,7 +76,8 @@ export class AgentCatalog {
     const known = new Map<string, KnownAgent>();
     for (const { name, card } of entries) {
       const before = this.#known.get(name);
-      known.set(name, before?.text === card ? before : { card: JSON.parse(card), text: card, schemas: new Map() });
+      const read = before?.text === card ? before : readCard(card);
+      if (read) known.set(name, read);
     }
     this.#known = known;
     this.#readAt = this.#runtime.now();
@@ -122,6 +123,16 @@ function readSchema(json: unknown): z.ZodType | null {
   if (json === undefined || json === null) return null;
   try {
     return z.fromJSONSchema(json as Parameters<typeof z.fromJSONSchema>[0]);
+  } catch {
+    return null;
+  }
+}
+
+/** Null for what is no card: whoever wrote that into the store must not keep other agents' tasks out. */
+function readCard(text: string): KnownAgent | null {
+  try {
+    const card = JSON.parse(text) as AgentCard | null;
+    return card !== null && typeof card.methods === 'object' ? { card, text, schemas: new Map() } : null;
   } catch {
     return null;
   }

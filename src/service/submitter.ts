@@ -153,7 +153,7 @@ function specOf(
 
 /** Equal for requests that ask for the same: everything that was set, whatever the order of the fields. */
 function contentDigest({ input: _, ...request }: CheckedRequest, inputDigest: string): string {
-  return digestOf(canonical({ ...request, inputDigest }));
+  return digestOf(canonical({ ...request, method: request.method ?? DEFAULT_METHOD, inputDigest }));
 }
 
 function canonical(value: unknown): string {

@@ -187,6 +187,15 @@ describe('a worker that was started anew under its id', () => {
     expect((await world.task(ref.task)).trail.history.at(-1)![3]).toMatchObject({ why: 'replaced' });
   });
 
+  it('counts no crash for what the earlier life had not begun', async () => {
+    const { world, worker, live, tick, take } = await reaping();
+    const ref = await take();
+    await live(5, { worker, says: { unstarted: [heldOf(ref)] } });
+    await (await world.worker().enlist()).beat();
+    await tick();
+    expect(await world.task(ref.task)).toMatchObject({ state: 'queued', trail: { crashes: 0, losses: 1 } });
+  });
+
   it('does so even while silence proves nothing', async () => {
     const { world, reaper, tick, take } = await reaping();
     const ref = await take();

@@ -6,7 +6,7 @@ import { anId, T0 } from '../support/builders.ts';
 
 function seen(over: Partial<SeenBeat['heartbeat']> = {}, at = T0): SeenBeat {
   const heartbeat = aHeartbeatBody({ incarnation: '100-aa', distributor: 'd1', started: [], ...over });
-  return { heartbeat, at, entry: `${at}-0`, issuedAt: at, previousAt: null };
+  return { heartbeat, at, entry: `${at}-0`, issuedAt: at, predecessor: null };
 }
 
 const REF = 'w1@100-aa';

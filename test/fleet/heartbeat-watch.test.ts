@@ -35,7 +35,7 @@ describe('the watch over heartbeats', () => {
     expect((await watch.look()).fresh).toEqual([]);
     await world.advance(5_000);
     await worker.beat();
-    expect((await watch.look()).fresh).toMatchObject([{ previousAt: world.now() - 5_000 }]);
+    expect((await watch.look()).fresh).toMatchObject([{ predecessor: null }]);
     expect(watch.get('w1')!.at).toBe(world.now());
   });
 

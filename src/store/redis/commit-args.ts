@@ -160,7 +160,7 @@ function pushUnit(args: string[], unit: Unit, parts: string): void {
     if (trail !== undefined) args.push(trail);
     if (result !== undefined && result !== null) args.push(result);
   }
-  if (unique) args.push(unique.key, unique.digest, String(unique.ttlMs));
+  if (unique) args.push(unique.key, unique.digest, String(Math.max(1, Math.round(unique.ttlMs))));
 }
 
 /** Changes that go out as the values of one command. */
@@ -220,8 +220,10 @@ function joins(group: Group, at: number, score: string, member: string): boolean
   return true;
 }
 
+/** Redis would refuse another score in the middle of the script, with half of the commit written. */
 function scoreText({ score }: IndexChange): string {
-  return String(score);
+  if (Number.isFinite(score)) return String(score);
+  throw new AgentSystemError('SCORE_IMPOSSIBLE', `an index entry has the score ${score}, wanted a finite number`);
 }
 
 function pushRepairs(args: string[], order: number[], units: readonly Unit[], from: number, to: number): void {

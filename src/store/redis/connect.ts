@@ -5,7 +5,7 @@
  * unknown, and the caller repeats it with the same operation id. Only the connection itself is restored, for ever.
  */
 import { Redis, type RedisOptions } from 'ioredis';
-import type { Runtime } from '../../runtime/runtime.ts';
+import { pause, type Runtime } from '../../runtime/runtime.ts';
 import { isConnectionError, meaningOf, unavailable } from './errors.ts';
 import type { Script } from './scripts.ts';
 
@@ -55,14 +55,17 @@ export class Connection {
   readonly database: number;
   readonly #redis: Redis;
   readonly #observe: ConnectOptions['onCommand'];
+  readonly #runtime: Runtime;
   #opening: Promise<void> | null = null;
   #lastError: Error | null = null;
+  #ready = false;
   #connected = false;
 
   constructor(options: ConnectOptions) {
     this.address = placeOf(options.address);
     this.database = endpointOf(options.address).db;
     this.#observe = options.onCommand;
+    this.#runtime = options.runtime;
     this.#redis = new Redis({
       ...clientOptions(options.address, options.name),
       commandTimeout: COMMAND_TIMEOUT_MS,
@@ -73,9 +76,14 @@ export class Connection {
     this.#redis.on('error', (error: Error) => {
       this.#lastError = error;
     });
-    this.#redis.on('ready', () => options.onConnection?.('ready', options.name));
+    this.#redis.on('ready', () => {
+      this.#lastError = null;
+      this.#ready = true;
+      options.onConnection?.('ready', options.name);
+    });
     this.#redis.on('close', () => {
-      if (this.#connected) options.onConnection?.('lost', options.name);
+      if (this.#ready) options.onConnection?.('lost', options.name);
+      this.#ready = false;
       this.#connected = false;
     });
     this.#redis.on('end', () => options.onConnection?.('closed', options.name));
@@ -150,17 +158,21 @@ export class Connection {
     if (status === 'wait') this.#opening ??= this.#redis.connect().then(() => {});
     else if (status !== 'connecting' && status !== 'connect') this.#opening = null;
     if (!this.#opening) throw this.#away();
+    const patience = new AbortController();
     try {
-      await this.#opening;
+      // A server that still loads its file takes connections, and answers none of them.
+      await Promise.race([this.#opening, pause(this.#runtime, CONNECT_TIMEOUT_MS, patience.signal)]);
     } catch {
-      throw this.#away();
+      // Why, the listener for errors has heard.
+    } finally {
+      patience.abort();
     }
     if (this.#redis.status !== 'ready') throw this.#away();
   }
 
   #away(): Error {
     this.#connected = false;
-    const cause = this.#lastError ?? new Error('Connection is closed.');
+    const cause = this.#lastError ?? new Error('Connection is closed or not ready yet.');
     return isConnectionError(cause) ? unavailable(this.address, cause) : meaningOf(cause, this.address);
   }
 }

@@ -13,6 +13,7 @@ export function meaningOf(error: unknown, address: string): Error {
   if (error instanceof AgentSystemError) return error;
   if (!(error instanceof Error)) return new AgentSystemError('STORE_FAILED', `Redis at ${address} failed: ${error}`);
   const { message } = error;
+  forgetArguments(error);
   if (isConnectionError(error)) return unavailable(address, error);
   if (NOT_NOW.test(message)) return unavailable(address, error);
   if (/^OOM /.test(message)) {
@@ -30,7 +31,13 @@ export function meaningOf(error: unknown, address: string): Error {
 
 export function unavailable(address: string, cause: unknown): StoreUnavailableError {
   const why = cause instanceof Error ? cause.message : String(cause);
+  if (cause instanceof Error) forgetArguments(cause);
   return new StoreUnavailableError(`Redis connection failed (${address}): ${why}`, cause);
+}
+
+/** The client notes the command and its arguments on its errors: payloads, and with AUTH the password. No log may see them. */
+function forgetArguments(error: Error): void {
+  Reflect.deleteProperty(error, 'command');
 }
 
 /** Nothing is known of what became of the command. */

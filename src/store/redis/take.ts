@@ -6,10 +6,15 @@ import { type Reply, storedTask, timeOf } from './records.ts';
 const PARTS = 'sti';
 
 export function takeArgs({ token, max, urgentMax, lanesMax, after, agents }: TakeRequest): string[] {
-  const args = [token, String(Math.min(max, UNITS_MAX)), String(urgentMax), String(lanesMax)];
+  const args = [token, countText(max), countText(urgentMax), String(lanesMax)];
   args.push(after?.lane ?? '', after ? String(after.score) : '', String(RESERVATION_MS));
-  for (const [agent, cap] of Object.entries(agents)) args.push(agent, String(cap));
+  for (const [agent, cap] of Object.entries(agents)) args.push(agent, countText(cap));
   return args;
+}
+
+/** No more than one call may take; also where no bound was meant. */
+function countText(count: number): string {
+  return String(Math.max(0, Math.min(count, UNITS_MAX)));
 }
 
 /** What `take.lua` answers: the tasks as columns, then their texts by block. */
