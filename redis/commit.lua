@@ -256,16 +256,18 @@ end
 
 local function is_reserved(id)
   for _, token in ipairs(call('ZRANGE', base .. 'takes', 0, -1)) do
-    if ended[token] and stands_in(token, id) or not ended[token] and call('HEXISTS', base .. 'taken:' .. token, id) == 1 then
-      return true
-    end
+    -- What this commit has ended leaves the key only when all is written.
+    local stands = ended[token] and stands_in(token, id)
+    if not ended[token] then stands = call('HEXISTS', base .. 'taken:' .. token, id) == 1 end
+    if stands then return true end
   end
   return false
 end
 
 -- True when a lane with tasks stood neither in `heads` nor in `parked`: nobody would ever have looked at it again.
 local function put_head_back(lane)
-  if touched[lane] or call('ZSCORE', base .. 'heads', lane) or call('ZSCORE', base .. 'parked', lane) then return false end
+  local stands = call('ZSCORE', base .. 'heads', lane) or call('ZSCORE', base .. 'parked', lane)
+  if touched[lane] or stands then return false end
   touched[lane] = true
   woke = true
   return true
@@ -306,10 +308,8 @@ local function repair_round()
     else
       local repaired = stored and call('ZADD', base .. 'blocks', 'NX', 0, block) or 0
       for i = 0, n - 1 do
-        local at = p + i * 5
-        if repair_entry(block .. field, stored, ARGV[at], ARGV[at + 1] == 'l', ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]) then
-          repaired = repaired + 1
-        end
+        local verb, lane, name, score, member = unpack(ARGV, p + i * 5, p + i * 5 + 4)
+        if repair_entry(block .. field, stored, verb, lane == 'l', name, score, member) then repaired = repaired + 1 end
       end
       mark('p', repaired)
     end
@@ -331,7 +331,8 @@ local function write_events()
   if events ~= '' then call('XADD', base .. 'events', 'MAXLEN', '~', EVENTS_MAX, '*', 'e', events) end
 end
 
--- It moves to before the first entry with a lost unit; what was written for later ones is recognised when it comes again.
+-- It moves to before the first entry with a lost unit; what was written for later ones is recognised when it comes
+-- again.
 local function move_cursor()
   local last, entries = ARGV[p], ARGV[p + 1]
   p = p + 2

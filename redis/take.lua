@@ -97,7 +97,8 @@ local function open_lanes()
     local agent, urgent = agent_of(lane), string.sub(lane, 1, 1) == '!'
     if (caps[agent] or 0) > 0 and (urgent_max > 0 or not urgent) then
       local score = heads[at + 1]
-      lanes[#lanes + 1] = { name = lane, agent = agent, urgent = urgent, first = tonumber(score), entries = {}, read = 0 }
+      local opened = { name = lane, agent = agent, urgent = urgent, first = tonumber(score), entries = {}, read = 0 }
+      lanes[#lanes + 1] = opened
     end
   end
   if #heads > 2 * lanes_max and lanes_max > 0 then return lanes, heads[2 * lanes_max - 1], heads[2 * lanes_max] end

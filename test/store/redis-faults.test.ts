@@ -10,7 +10,7 @@ import { systemRuntime } from '../../src/runtime/system-runtime.ts';
 import { patiently } from '../../src/store/patience.ts';
 import { createRedisStore } from '../../src/store/redis/redis-store.ts';
 import type { Commit, CommitReply, Store, Unit } from '../../src/store/store.ts';
-import { A_LANE, aUnit, outOfLane } from '../support/builders.ts';
+import { A_LANE, anId, aUnit, outOfLane, T0 } from '../support/builders.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
 
 const undo: (() => unknown)[] = [];
@@ -203,6 +203,32 @@ describe('a Redis that is out of memory', () => {
     });
     expect((await store.commit(0, commitOf('end', ended))).units).toEqual([{ ok: true, already: false }]);
     expect((await store.check()).problems).toEqual([]);
+  });
+});
+
+describe('a commit that Redis would refuse half-way', () => {
+  it('is refused before it is sent', async () => {
+    const { store } = await opened();
+    const unit = aUnit({ indexes: [{ do: 'add', lane: A_LANE, score: Number.NaN }] });
+    await expect(store.commit(0, commitOf('op', unit))).rejects.toMatchObject({ code: 'SCORE_IMPOSSIBLE' });
+    expect((await store.read(0, [unit.id])).tasks).toEqual([null]);
+  });
+});
+
+describe('records of many blocks', () => {
+  it('are read like those of one', async () => {
+    const { store } = await opened();
+    const units = Array.from({ length: 120 }, (_, n) => aUnit({ id: anId(0, T0 + 5e9 + Math.floor(n / 3) * 2_000) }));
+    await store.commit(0, commitOf('op', ...units));
+    const ids = units.map(({ id }) => id).reverse();
+    const { tasks } = await store.read(0, [...ids, anId()], { input: true });
+    expect(tasks.map((task) => task?.id ?? null)).toEqual([...ids, null]);
+    expect(tasks[7]).toMatchObject({
+      version: 1,
+      spec: units[0]!.spec,
+      trail: units[0]!.trail,
+      input: units[0]!.input,
+    });
   });
 });
 
