@@ -12,7 +12,7 @@ Letters: a already, c conflict, r not reserved, e exists, p repaired; nothing = 
 ]]
 --@include prelude
 --@include lanes
-local MAIL_MAX, EVENTS_MAX, QUARANTINE_MAX, RELEASED_TTL = 20000, 100000, 1000, 3600
+local MAIL_MAX, MAIL_TTL, EVENTS_MAX, QUARANTINE_MAX, RELEASED_TTL = 20000, 86400, 100000, 1000, 3600
 local sub = string.sub
 local op, epoch, from, total, order = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local p = 6
@@ -362,7 +362,11 @@ local function post()
     if #kept == 0 then return false end
     ids = table.concat(kept, ' ')
   end
-  return call('XADD', base .. 'mail:' .. holder, 'MAXLEN', '~', MAIL_MAX, '*', 'e', envelope, 'w', ids)
+  local mailbox = base .. 'mail:' .. holder
+  local entry = call('XADD', mailbox, 'MAXLEN', '~', MAIL_MAX, '*', 'e', envelope, 'w', ids)
+  -- A repeated commit may write to a mailbox that was removed with its worker: nobody would remove it again.
+  call('EXPIRE', mailbox, MAIL_TTL)
+  return entry
 end
 
 local function release()

@@ -117,11 +117,16 @@ describe('a Redis that is killed and comes back', () => {
 
 describe('a connection that is cut', () => {
   it('rejects the write under way, which is applied once when repeated', async () => {
-    const { store, admin } = await opened();
+    const { store, admin, server } = await opened('--enable-debug-command', 'yes');
+    const sleeper = new Redis({ port: server.port });
+    sleeper.on('error', () => {});
+    undo.push(() => sleeper.disconnect());
     await store.now();
     let rejected = 0;
     for (let n = 0; n < 20; n++) {
       const commit = commitOf(`op${n}`, aUnit());
+      // While the server sleeps, the write and the cut both arrive: it is done, or not, and never answered.
+      sleeper.call('debug', 'sleep', '0.02').catch(() => {});
       const writing = store.commit(0, commit).catch((error: unknown) => error);
       await admin.call('client', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
       const outcome = await writing;

@@ -33,10 +33,9 @@ export class Reservations {
 
   reserve(token: string, tasks: readonly Reserved[], now: number): void {
     if (tasks.length === 0) return;
-    for (const task of tasks) {
-      this.end(task.id);
-      this.#tokenOf.set(task.id, token);
-    }
+    // First all leave where they stood: a task that was found in two lanes comes twice.
+    for (const { id } of tasks) this.end(id);
+    for (const { id } of tasks) this.#tokenOf.set(id, token);
     const known = this.#byToken.get(token)?.tasks ?? new Map<string, Reserved>();
     for (const task of tasks) known.set(task.id, task);
     this.#byToken.delete(token);

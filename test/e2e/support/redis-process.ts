@@ -1,6 +1,7 @@
 /** A redis-server whose life and death a test decides, with a connection of the test's own. */
 import { Redis } from 'ioredis';
 import { type RedisServer, startRedis } from '../../support/redis-server.ts';
+import { killAtExit } from './process-guard.ts';
 
 /** Every write on disk before its answer, so that a kill loses nothing. */
 export const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always'];
@@ -9,9 +10,11 @@ const RECONNECT_MS = 50;
 export class RedisProcess {
   readonly #server: RedisServer;
   #client: Redis | null = null;
+  #unguard: () => void = () => undefined;
 
   private constructor(server: RedisServer) {
     this.#server = server;
+    this.#guard();
   }
 
   /** @param settings as on redis-server's command line; without any, nothing is written to disk */
@@ -45,16 +48,23 @@ export class RedisProcess {
     this.#client?.disconnect();
     this.#client = null;
     await this.#server.kill();
+    this.#unguard();
   }
 
   /** Back on the same port, with what was on disk. */
-  restart(): Promise<void> {
-    return this.#server.restart();
+  async restart(): Promise<void> {
+    await this.#server.restart();
+    this.#guard();
   }
 
   async stop(): Promise<void> {
     await this.kill();
     await this.#server.stop();
+  }
+
+  #guard(): void {
+    const { pid } = this.#server;
+    this.#unguard = killAtExit(() => process.kill(pid, 'SIGKILL'));
   }
 }
 
