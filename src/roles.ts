@@ -3,13 +3,8 @@ import type { AgentRegistry } from './agent/registry.ts';
 import type { Config } from './config/load.ts';
 import { Coordinator } from './coordinator/coordinator.ts';
 import { Distributor } from './distributor/distributor.ts';
+import type { Ports } from './fleet/ports.ts';
 import type { RegistrationKeeper } from './fleet/registration.ts';
-import type { KeyRing } from './message/keys.ts';
-import type { Observe } from './runtime/observer.ts';
-import type { Runtime } from './runtime/runtime.ts';
-import type { Store } from './store/store.ts';
-import type { StoreClock } from './store/store-clock.ts';
-import type { SystemPolicy } from './task/policy.ts';
 import type { TaskRecord } from './task/task.ts';
 import type { Heart, HeartSettings } from './worker/heart.ts';
 import { heartSettings, Worker, type WorkerSettings } from './worker/worker.ts';
@@ -19,14 +14,8 @@ export interface WorkerShape {
   slots: number;
 }
 
-export interface RolesOptions {
+export interface RolesOptions extends Ports {
   config: Config;
-  policy: SystemPolicy;
-  store: Store;
-  keys: KeyRing;
-  clock: StoreClock;
-  runtime: Runtime;
-  observe: Observe;
   agents: AgentRegistry;
   workers: WorkerShape[];
   /** Puts an instance of this process into the registry; resolves once it stands there. */

@@ -1,22 +1,12 @@
-import type { KeyRing } from '../message/keys.ts';
-import type { Observe, TaskFacts } from '../runtime/observer.ts';
-import type { Runtime } from '../runtime/runtime.ts';
-import type { Store } from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
+import type { Ports } from '../fleet/ports.ts';
+import type { TaskFacts } from '../runtime/observer.ts';
 import type { TaskEvent } from '../task/events.ts';
-import type { SystemPolicy } from '../task/policy.ts';
 import type { TaskRecord } from '../task/task.ts';
 import { Elector } from './elector.ts';
 import { Ownership } from './ownership.ts';
 
-export interface CoordinatorOptions {
+export interface CoordinatorOptions extends Ports {
   id: string;
-  store: Store;
-  keys: KeyRing;
-  clock: StoreClock;
-  runtime: Runtime;
-  policy: SystemPolicy;
-  observe: Observe;
   /** Told of each record as it was committed here, before anyone reads of it in the event stream. */
   onCommitted: (task: TaskRecord) => void;
 }

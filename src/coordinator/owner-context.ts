@@ -1,24 +1,14 @@
 import { AgentSystemError } from '../errors.ts';
-import type { KeyRing } from '../message/keys.ts';
-import type { Observe } from '../runtime/observer.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import type { Ports } from '../fleet/ports.ts';
 import { patiently } from '../store/patience.ts';
-import type { Commit, CommitReply, Store } from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
+import type { Commit, CommitReply } from '../store/store.ts';
 import type { TaskEvent } from '../task/events.ts';
-import type { SystemPolicy } from '../task/policy.ts';
 import type { TaskRecord } from '../task/task.ts';
 
 /** What every duty of a shard's owner works with. It ends for all of them at once when the ownership does. */
-export interface OwnerContext {
+export interface OwnerContext extends Ports {
   shard: number;
   epoch: string;
-  store: Store;
-  keys: KeyRing;
-  clock: StoreClock;
-  runtime: Runtime;
-  policy: SystemPolicy;
-  observe: Observe;
   /** Aborts when the shard is no longer ours, or the coordinator stops. */
   signal: AbortSignal;
   /** To be called when the store says that another owner has taken over. */

@@ -3,32 +3,22 @@
  * give back at once what fitted nowhere. Taking is atomic in the store, so two distributors never work on the same task;
  * between the take and the commit only a cancel or a pause can come, which the commit then loses to by version.
  */
+import type { Ports } from '../fleet/ports.ts';
 import { verifyTask } from '../fleet/verify-task.ts';
-import type { KeyRing } from '../message/keys.ts';
-import type { Observe } from '../runtime/observer.ts';
-import type { Runtime } from '../runtime/runtime.ts';
 import { isUrgentLane } from '../scheduling/lane.ts';
 import { placeTasks } from '../scheduling/placement.ts';
 import { planTake } from '../scheduling/plan.ts';
 import { patiently } from '../store/patience.ts';
-import { type LanePlace, type Store, type TakenTask, UNITS_MAX } from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
+import { type LanePlace, type TakenTask, UNITS_MAX } from '../store/store.ts';
 import { decodeTask } from '../task/codec.ts';
-import type { SystemPolicy } from '../task/policy.ts';
 import { AssigningBatch, type Candidate } from './assigning-batch.ts';
 import type { Fleet, Member } from './fleet.ts';
 
 const LANES_PER_TAKE = 1_000;
 
-export interface AssignerOptions {
+export interface AssignerOptions extends Ports {
   id: string;
   shard: number;
-  store: Store;
-  keys: KeyRing;
-  clock: StoreClock;
-  runtime: Runtime;
-  policy: SystemPolicy;
-  observe: Observe;
   fleet: Fleet;
   /** Tasks in one take at most. */
   batchSizeMax: number;

@@ -1,16 +1,13 @@
 import { AgentSystemError, StoreUnavailableError } from '../errors.ts';
 import { HeartbeatWatch } from '../fleet/heartbeat-watch.ts';
+import type { Ports } from '../fleet/ports.ts';
 import { verifyTask } from '../fleet/verify-task.ts';
-import type { KeyRing } from '../message/keys.ts';
-import type { Observe } from '../runtime/observer.ts';
-import { pause, type Runtime } from '../runtime/runtime.ts';
+import { pause } from '../runtime/runtime.ts';
 import { PRIORITY_MAX } from '../scheduling/order.ts';
 import { backoffMs, patiently } from '../store/patience.ts';
-import { type Store, type StreamEntry, UNITS_MAX } from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
+import { type StreamEntry, UNITS_MAX } from '../store/store.ts';
 import { decodeTask } from '../task/codec.ts';
 import { isTaskId, shardOf } from '../task/id.ts';
-import type { SystemPolicy } from '../task/policy.ts';
 import type { TaskRecord } from '../task/task.ts';
 import { Assigner } from './assigner.ts';
 import { AssigningBatch } from './assigning-batch.ts';
@@ -22,14 +19,8 @@ const WAKE_ENTRIES = 500;
 /** Rounds in a row before the wake-up stream is read again. */
 const ROUNDS_MAX = 50;
 
-export interface DistributorOptions {
+export interface DistributorOptions extends Ports {
   id: string;
-  store: Store;
-  keys: KeyRing;
-  clock: StoreClock;
-  runtime: Runtime;
-  policy: SystemPolicy;
-  observe: Observe;
   batchSizeMax: number;
 }
 

@@ -1,18 +1,8 @@
 import type { HeartbeatBody } from '../message/bodies.ts';
-import type { KeyRing } from '../message/keys.ts';
-import type { Observe } from '../runtime/observer.ts';
-import type { Store } from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
-import type { SystemPolicy } from '../task/policy.ts';
 import { HeartbeatWatch } from './heartbeat-watch.ts';
+import type { Ports } from './ports.ts';
 
-export interface FleetViewOptions {
-  store: Store;
-  keys: KeyRing;
-  clock: StoreClock;
-  observe: Observe;
-  policy: SystemPolicy;
-}
+export type FleetViewOptions = Omit<Ports, 'runtime'>;
 
 /** All workers by their last verified heartbeats, for people to look at: one look reads what is new since the last. */
 export class FleetView {

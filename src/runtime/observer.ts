@@ -13,8 +13,10 @@ export type Observation =
       task: string;
       attemptId: string;
       agent: string;
-      outcome: string;
+      outcome: 'completed' | 'failed' | 'returned';
+      /** The error's code, or why it was handed back. */
       code?: string;
+      /** How long the handler ran; absent when it never started. */
       ms?: number;
     }
   | {
@@ -27,7 +29,7 @@ export type Observation =
       fields: Record<string, unknown> | undefined;
     }
   | { type: 'report.resent'; count: number }
-  | { type: 'lease.lost'; why: string; attempts: number }
+  | { type: 'lease.lost'; why: 'replaced' | 'expired' | 'superseded'; attempts: number }
   | { type: 'distributor.changed'; distributor: string | null }
   | { type: 'state.conflict'; id: string; where: string }
   | { type: 'state.refused'; id: string; command: string; reason: string }

@@ -3,17 +3,15 @@
  * commit. The id is made here, before the write, so a write whose answer was lost is repeated under the same operation
  * and found to be done; a caller who never got an answer repeats with the same `key`.
  */
+
 import { AgentSystemError } from '../errors.ts';
-import type { KeyRing } from '../message/keys.ts';
+import type { Ports } from '../fleet/ports.ts';
 import { digestOf, seal } from '../message/seal.ts';
 import { Batcher } from '../runtime/batcher.ts';
-import type { Observe } from '../runtime/observer.ts';
-import type { Runtime } from '../runtime/runtime.ts';
 import { scoreOf } from '../scheduling/order.ts';
 import { unitOf } from '../store/commit.ts';
 import { patiently } from '../store/patience.ts';
-import { type Store, UNITS_MAX, type Unit } from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
+import { UNITS_MAX, type Unit } from '../store/store.ts';
 import { TaskIds } from '../task/id.ts';
 import type { SystemPolicy } from '../task/policy.ts';
 import { newTask, type TaskRecord, type TaskSpec } from '../task/task.ts';
@@ -27,15 +25,6 @@ export const DEFAULT_TENANT = 'default';
 export const DEFAULT_METHOD = 'run';
 export const DEFAULT_PRIORITY = 5;
 
-export interface SubmitterOptions {
-  store: Store;
-  keys: KeyRing;
-  clock: StoreClock;
-  runtime: Runtime;
-  policy: SystemPolicy;
-  observe: Observe;
-}
-
 export type Created = { created: true; task: TaskRecord } | { created: false; id: string; same: boolean };
 
 interface Creation {
@@ -45,12 +34,12 @@ interface Creation {
 }
 
 export class Submitter {
-  readonly #options: SubmitterOptions;
+  readonly #options: Ports;
   readonly #ids: TaskIds[];
   readonly #batchers: Batcher<Creation, Created>[];
   #nextShard = 0;
 
-  constructor(options: SubmitterOptions) {
+  constructor(options: Ports) {
     this.#options = options;
     const shards = Array.from({ length: options.policy.shards }, (_, shard) => shard);
     const { runtime } = options;

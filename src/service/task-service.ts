@@ -2,13 +2,13 @@
  * The one door to tasks for every face, the command line and the library. It decides nothing about states: it checks
  * what comes in, gives commands to the state machine, commits what that answers, and waits for what others commit.
  */
+
 import { AgentSystemError } from '../errors.ts';
+import type { Ports } from '../fleet/ports.ts';
 import { signEnvelope } from '../message/envelope.ts';
-import type { KeyRing } from '../message/keys.ts';
 import { workerAddress } from '../message/principals.ts';
 import { Batcher } from '../runtime/batcher.ts';
-import type { Observe } from '../runtime/observer.ts';
-import { pause, type Runtime } from '../runtime/runtime.ts';
+import { pause } from '../runtime/runtime.ts';
 import { scoreOf } from '../scheduling/order.ts';
 import { unitOf } from '../store/commit.ts';
 import { backoffMs, patiently } from '../store/patience.ts';
@@ -18,14 +18,11 @@ import {
   holderOf,
   type Post,
   type ReadParts,
-  type Store,
   streamPlace,
   UNITS_MAX,
 } from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
 import { decodeTask } from '../task/codec.ts';
 import { isTaskId, shardOf } from '../task/id.ts';
-import type { SystemPolicy } from '../task/policy.ts';
 import { isTerminal, type TaskRecord } from '../task/task.ts';
 import { type Command, type TaskMessage, transition } from '../task/transition.ts';
 import { type HistoryLine, historyOf, type TaskView, viewOf } from '../task/view.ts';
@@ -41,15 +38,9 @@ const READ_TRIES = 2;
 const LOOK_AGAIN_MS = 3_000;
 export const WAIT_MAX_MS = 300_000;
 
-export interface TaskServiceOptions {
-  store: Store;
-  keys: KeyRing;
-  clock: StoreClock;
-  runtime: Runtime;
-  policy: SystemPolicy;
+export interface TaskServiceOptions extends Ports {
   catalog: AgentCatalog;
   waiters: Waiters;
-  observe: Observe;
   durability: () => Durability;
 }
 

@@ -29,6 +29,8 @@ import type { ObserveWorker } from './worker-events.ts';
 /** Undecided reports beyond which the worker asks for no more work: then the owners are away, and memory is not endless. */
 const KEPT_REPORTS_MAX = 5_000;
 const KEPT_BYTES_MAX = 64 * 1024 * 1024;
+/** With so many undecided, and nothing to append, the heart asks this often which have been decided meanwhile. */
+const ASK_EVERY_MS = 100;
 /** Of the time for a drain, kept for ending handlers, for the last reports and their release, at most. */
 const DRAIN_TAIL_MS_MAX = 2_000;
 /** How long a handler may take to end once it was told of the shutdown. */
@@ -153,6 +155,7 @@ export class Worker {
   readonly #leases: Lease[];
   readonly #readingEnds = new AbortController();
   #cancelPulse: (() => void) | undefined;
+  #cancelAsking: (() => void) | undefined;
   #distributor: string | null = null;
   #usable = true;
   #saidReady = false;
@@ -320,6 +323,7 @@ export class Worker {
     if (report.kind === 'returned' && !this.#draining) this.#poster.hurry();
     this.#observeEnd(attempt, report, ms);
     this.#gate.changed();
+    this.#askForReleases();
   }
 
   #observeEnd(attempt: HeldAttempt, report: FinalReport, ms: number | undefined): void {
@@ -337,6 +341,7 @@ export class Worker {
       this.#poster.change(shard, name, 'gone');
     }
     this.#gate.changed();
+    this.#tellReadiness();
   }
 
   #abortOnOrder(attempt: HeldAttempt, code: Cancel['code'], message: string): void {
@@ -457,6 +462,19 @@ export class Worker {
     return this.#kept() >= KEPT_REPORTS_MAX || sum(this.#reporters.map((of) => of.keptBytes)) >= KEPT_BYTES_MAX;
   }
 
+  /**
+   * What was decided is told only in answers. A worker that asks for no more work soon has nothing left to append, so
+   * without this it would learn that there is room again from its next regular heartbeat.
+   */
+  #askForReleases(): void {
+    if (this.#cancelAsking || this.#dead || !this.#hasTooManyReports()) return;
+    this.#cancelAsking = this.#options.runtime.after(ASK_EVERY_MS, () => {
+      this.#cancelAsking = undefined;
+      if (this.#hasTooManyReports()) this.#poster.hurry();
+      this.#askForReleases();
+    });
+  }
+
   #kept(): number {
     return sum(this.#reporters.map((reporter) => reporter.kept));
   }
@@ -497,6 +515,7 @@ export class Worker {
 
   #endLoops(): void {
     this.#cancelPulse?.();
+    this.#cancelAsking?.();
     this.#readingEnds.abort();
     this.#deadlines.stop();
     this.#poster.stop();
