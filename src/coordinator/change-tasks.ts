@@ -114,8 +114,8 @@ class Outbox {
     this.#cancels.add(holder, { task: task.id, attemptId, code, reason }, { unit });
   }
 
-  seal({ keys, clock, runtime, policy, shard }: OwnerContext): Post[] {
-    const sender = { principal: 'coordinators' as const, keys, clock, runtime, deployment: policy.deployment, shard };
+  seal(context: OwnerContext): Post[] {
+    const sender = { ...context, principal: 'coordinators' as const };
     const cancels = this.#cancels.all().map((letter) => cancelPost(sender, letter));
     return [...cancels, ...this.#assigns.all().map((letter) => assignPost(sender, letter))];
   }

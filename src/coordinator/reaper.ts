@@ -254,8 +254,7 @@ export class Reaper {
   }
 
   async #post(letters: Letters<Cancel>): Promise<void> {
-    const { keys, clock, runtime, policy, shard } = this.#context;
-    const sender = { principal: 'coordinators' as const, keys, clock, runtime, deployment: policy.deployment, shard };
+    const sender = { ...this.#context, principal: 'coordinators' as const };
     await commitOwned(this.#context, {
       units: [],
       post: letters.all().map((letter) => cancelPost(sender, letter)),

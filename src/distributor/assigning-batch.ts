@@ -74,7 +74,7 @@ export class AssigningBatch {
     if (this.#units.length === 0) return [];
     const { store, shard, clock, runtime } = this.#options;
     const letters = this.#letters.all();
-    const sender = this.#sender();
+    const sender = { ...this.#options, principal: 'distributors' as const };
     const commit: Commit = {
       op: runtime.id(12),
       units: this.#units,
@@ -95,11 +95,6 @@ export class AssigningBatch {
       // Also when the outcome is unknown: what did reach the worker is in its next heartbeat.
       this.#settle(entries);
     }
-  }
-
-  #sender() {
-    const { keys, clock, runtime, policy, shard } = this.#options;
-    return { principal: 'distributors' as const, keys, clock, runtime, deployment: policy.deployment, shard };
   }
 
   #step(task: TaskRecord, command: Command, member: Member | null): TaskRecord {

@@ -1,18 +1,12 @@
 import type { Assignment, Cancel } from '../message/bodies.ts';
 import { signEnvelope } from '../message/envelope.ts';
-import type { KeyRing } from '../message/keys.ts';
 import { type Principal, workerAddress } from '../message/principals.ts';
-import type { Runtime } from '../runtime/runtime.ts';
 import { type Post, parseHolder, streamPlace } from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
 import { attemptOf, type TaskRecord } from '../task/task.ts';
+import type { Ports } from './ports.ts';
 
-export interface Sender {
+export interface Sender extends Pick<Ports, 'keys' | 'clock' | 'runtime' | 'policy'> {
   principal: Principal;
-  keys: KeyRing;
-  clock: StoreClock;
-  runtime: Runtime;
-  deployment: string;
   shard: number;
 }
 
@@ -34,7 +28,7 @@ export function cancelPost(sender: Sender, letter: Letter<Cancel>): Post {
 }
 
 function sign(
-  { principal, keys, clock, runtime, deployment, shard }: Sender,
+  { principal, keys, clock, runtime, policy, shard }: Sender,
   holder: string,
   ...[type, body]: ['task.assign', { assignments: Assignment[] }] | ['task.cancel', { cancels: Cancel[] }]
 ): string {
@@ -44,7 +38,7 @@ function sign(
     from: principal,
     to: workerAddress(worker, incarnation),
     stream: streamPlace(shard, `mail:${holder}`),
-    deployment,
+    deployment: policy.deployment,
     now: clock.now(),
   };
   return type === 'task.assign'

@@ -4,23 +4,14 @@
  */
 
 import { AgentSystemError } from '../errors.ts';
+import { cancelPost } from '../fleet/mail.ts';
 import type { Ports } from '../fleet/ports.ts';
-import { signEnvelope } from '../message/envelope.ts';
-import { workerAddress } from '../message/principals.ts';
 import { Batcher } from '../runtime/batcher.ts';
 import { pause } from '../runtime/runtime.ts';
 import { scoreOf } from '../scheduling/order.ts';
 import { unitOf } from '../store/commit.ts';
 import { backoffMs, patiently } from '../store/patience.ts';
-import {
-  type Commit,
-  type Durability,
-  holderOf,
-  type Post,
-  type ReadParts,
-  streamPlace,
-  UNITS_MAX,
-} from '../store/store.ts';
+import { type Commit, type Durability, holderOf, type Post, type ReadParts, UNITS_MAX } from '../store/store.ts';
 import { decodeTask } from '../task/codec.ts';
 import { isTaskId, shardOf } from '../task/id.ts';
 import { isTerminal, type TaskRecord } from '../task/task.ts';
@@ -194,24 +185,10 @@ export class TaskService {
 
   #post(shard: number, task: TaskRecord, message: TaskMessage): Post {
     if (message.type !== 'task.cancel') throw new Error(`a command of the service sends no ${message.type}`);
-    const { keys, clock, runtime, policy } = this.#options;
     const { worker, incarnation, attemptId, code, reason } = message;
-    const holder = holderOf(worker, incarnation);
-    const envelope = signEnvelope(
-      {
-        jti: runtime.id(16),
-        type: 'task.cancel',
-        from: 'coordinators',
-        to: workerAddress(worker, incarnation),
-        stream: streamPlace(shard, `mail:${holder}`),
-        deployment: policy.deployment,
-        now: clock.now(),
-        correlationId: task.spec.correlationId,
-        body: { cancels: [{ task: task.id, attemptId, reason, code }] },
-      },
-      keys,
-    );
-    return { holder, envelope, units: [0] };
+    const sender = { ...this.#options, principal: 'coordinators' as const, shard };
+    const entries = [{ task: task.id, attemptId, code, reason }];
+    return cancelPost(sender, { holder: holderOf(worker, incarnation), entries, units: [0] });
   }
 
   #moved(task: TaskRecord, event: string, at: number): void {
