@@ -264,16 +264,20 @@ local function is_reserved(id)
   return false
 end
 
--- True when a lane with tasks stood neither in `heads` nor in `parked`: nobody would ever have looked at it again.
+-- True when a lane with tasks did not stand where it belongs, and only there: nobody would have looked at it in its turn.
+local looked = {}
 local function put_head_back(lane)
-  local stands = call('ZSCORE', base .. 'heads', lane) or call('ZSCORE', base .. 'parked', lane)
-  if touched[lane] or stands then return false end
+  if touched[lane] or looked[lane] then return false end
+  looked[lane] = true
+  local place, other = places_of(lane)
+  local first = call('ZRANGE', base .. 'lane:' .. lane, 0, 0, 'WITHSCORES')[2]
+  if call('ZSCORE', place, lane) == first and not call('ZSCORE', other, lane) then return false end
   touched[lane] = true
   woke = true
   return true
 end
 
--- One entry of a repair; true when it changed something. Adding puts back only what is missing.
+-- One entry of a repair; true when it changed something. Adding puts back what is missing or stands at another score.
 local function repair_entry(id, exists, verb, lane, name, score, member)
   local key = base .. (lane and 'lane:' or '') .. name
   local changed
@@ -285,9 +289,10 @@ local function repair_entry(id, exists, verb, lane, name, score, member)
     know_holder(name)
     return call('ZADD', key, 'LT', 'CH', score, member) == 1
   else
-    if call('ZSCORE', key, member) then return lane and put_head_back(name) end
-    if lane and is_reserved(id) then return false end
-    changed = call('ZADD', key, score, member) == 1
+    local stands = call('ZSCORE', key, member)
+    if stands and tonumber(stands) == tonumber(score) then return lane and put_head_back(name) end
+    if lane and not stands and is_reserved(id) then return false end
+    changed = call('ZADD', key, 'CH', score, member) == 1
     woke = woke or lane
     if not lane then know_holder(name) end
   end

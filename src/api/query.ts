@@ -1,33 +1,39 @@
 import { z } from 'zod';
 import { AgentSystemError } from '../errors.ts';
 import { nearest } from '../runtime/near-names.ts';
-import { badRequest } from '../service/submit-request.ts';
 
-/** The query as `schema` reads it. Throws BAD_REQUEST for names that the route does not have and for wrong values. */
+/** Names shown at most; a query may hold thousands. */
+const UNKNOWN_SHOWN = 10;
+
+/** The query as `schema` reads it. Throws BAD_REQUEST that names all that the route does not have and every wrong value. */
 export function readQuery<S extends z.ZodObject>(query: unknown, schema: S): z.output<S> {
   const values = query as Record<string, string | string[]>;
   const known = Object.keys(schema.shape);
-  for (const name of Object.keys(values)) if (!known.includes(name)) throw unknownName(name, known);
+  const unknown = Object.keys(values).filter((name) => !known.includes(name));
   const read = schema.safeParse(values);
-  if (read.success) return read.data;
-  throw badRequest(read.error, 'the query');
+  if (read.success && unknown.length === 0) return read.data;
+  const wrong = (read.error?.issues ?? []).map(({ path, message }) => ({ field: path.join('.'), problem: message }));
+  throw refused([...unknown.slice(0, UNKNOWN_SHOWN).map((name) => unknownName(name, known)), ...wrong]);
 }
 
 /** For routes that take no query at all. */
 export const noQuery = z.object({});
 
-function unknownName(name: string, known: string[]): AgentSystemError {
+interface Wrong {
+  field: string;
+  problem: string;
+}
+
+function unknownName(name: string, known: string[]): Wrong {
   const near = nearest(name, known);
-  const shown = JSON.stringify(name.slice(0, 80));
   const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
   const taken = known.length > 0 ? `it takes ${known.join(', ')}` : 'it takes none';
-  return new AgentSystemError(
-    'BAD_REQUEST',
-    `the query has ${shown}, which this path does not take${hint} (${taken})`,
-    {
-      details: { fields: [{ field: name.slice(0, 80), problem: 'unknown' }], near },
-    },
-  );
+  return { field: name.slice(0, 80), problem: `this path does not take it${hint} (${taken})` };
+}
+
+function refused(fields: Wrong[]): AgentSystemError {
+  const text = fields.map(({ field, problem }) => `${field}: ${problem}`).join('; ');
+  return new AgentSystemError('BAD_REQUEST', `the query is refused: ${text}`, { details: { fields } });
 }
 
 /** A value that may be given once. */

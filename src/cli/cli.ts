@@ -7,11 +7,12 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { addGlobalOptions, contextOf, examples, type GlobalOptions, type Run } from './command.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addFleetCommands } from './commands/fleet.ts';
+import { addKeysCommand } from './commands/keys.ts';
 import { addSubmitCommand } from './commands/submit.ts';
 import { addTaskCommands } from './commands/tasks.ts';
 import { EXIT } from './exit-codes.ts';
 import { failureOf, tell } from './failure.ts';
-import { withoutLooseWait } from './flags.ts';
+import { portFlag, roleFlag, withoutLooseWait } from './flags.ts';
 import type { Io } from './io.ts';
 import { runRole, type StartSystem } from './run-role.ts';
 import { UsageError } from './usage-error.ts';
@@ -67,6 +68,7 @@ function buildProgram(parts: CliParts, done: (code: number) => void): Command {
     .usage('[command] [options]')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show how it is used')
+    .helpCommand('help [command]', 'show how a command is used')
     .configureOutput({
       writeOut: (text) => io.out(text),
       writeErr: (text) => io.err(text),
@@ -78,8 +80,8 @@ function buildProgram(parts: CliParts, done: (code: number) => void): Command {
     .configureHelp({ showGlobalOptions: true, visibleGlobalOptions: (command) => sharedOptions(command) })
     .showHelpAfterError('(--help shows how it is used)')
     .exitOverride()
-    .option('--role <role>', 'run a role: coordinator, distributor, worker, all (one process), or auto')
-    .option('--port <port>', 'HTTP port of the role')
+    .option('--role <role>', 'run a role: coordinator, distributor, worker, all (one process), or auto', roleFlag)
+    .option('--port <port>', 'HTTP port of the role', portFlag)
     .option('--host <address>', 'address the role listens on');
   addGlobalOptions(program);
   program
@@ -94,6 +96,7 @@ function buildProgram(parts: CliParts, done: (code: number) => void): Command {
   addSubmitCommand(program, run);
   addTaskCommands(program, run);
   addFleetCommands(program, run);
+  addKeysCommand(program, parts, done);
   // Said last, for commands take over what was said before them: only a word in the place of a command is told by us.
   return program.allowExcessArguments();
 }

@@ -32,7 +32,8 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof WaitTimeoutError) return { code: EXIT.waitedTooLong, errors: [`${error.message}; it goes on`] };
   if (error instanceof AgentSystemError && AGENT_CODES.has(error.code))
     return { code: EXIT.configuration, errors: [error.message] };
-  return isForPeople(error) ? failed(error.message) : unexpected(error);
+  if (!isForPeople(error)) return unexpected(error);
+  return isUnknownAgent(error) ? { ...failed(error.message), hint: HOW_TO_FIND_AGENTS } : failed(error.message);
 }
 
 export function tell(failure: Failure, err: (text: string) => void): void {
@@ -47,6 +48,7 @@ export function endsEverything(error: unknown): boolean {
 
 const HOW_TO_START =
   'start a system with "agent-system --role all", or say where one is with --url or AGENT_SYSTEM_URL';
+const HOW_TO_FIND_AGENTS = '"agent-system agents list" shows the agents there are; a worker brings its own with AGENTS';
 const HOW_TO_BE_LET_IN = 'give the key with --api-key or API_KEY';
 
 /** AGENTS names a module that cannot be used: a wrong setting, though it shows only when the module is loaded. */
@@ -60,6 +62,10 @@ function usageCode({ exitCode }: CommanderError): number {
 function isUnreachable(error: unknown): error is AgentSystemError {
   if (error instanceof UnreachableError) return true;
   return error instanceof ResponseError && error.code === 'UNEXPECTED_ANSWER';
+}
+
+function isUnknownAgent(error: Error): boolean {
+  return error instanceof AgentSystemError && error.code === 'UNKNOWN_AGENT';
 }
 
 function isRefusedAccess(error: unknown): error is ResponseError {

@@ -1,12 +1,26 @@
 /** Reads the values of flags. What cannot be read is wrong usage, and the message says what was found and wanted. */
 import { InvalidArgumentError } from 'commander';
 import { httpUrl, parseDuration } from '../config/parse.ts';
+import { ROLES } from '../config/role.ts';
+import { SETTINGS } from '../config/schema.ts';
 import { nearest } from '../runtime/near-names.ts';
 import { PRIORITY_MAX, parsePriorityText } from '../scheduling/order.ts';
 import { TASK_STATES, type TaskState } from '../task/task.ts';
 
 const WAIT_FLAG = '--wait';
 const DURATION = /^\d+(\.\d+)?(ms|s|m|h|d)$/;
+
+export function roleFlag(text: string): string {
+  const { kind } = SETTINGS.AGENT_ROLE;
+  if (kind.read(text) === undefined) throw wanted(`${kind.wanted}${didYouMean(text, ROLES)}`);
+  return text;
+}
+
+export function portFlag(text: string): string {
+  const { kind } = SETTINGS.WORKER_PORT;
+  if (kind.read(text) === undefined) throw wanted(kind.wanted);
+  return text;
+}
 
 /** Milliseconds. */
 export function durationFlag(text: string): number {
@@ -54,8 +68,7 @@ export function stateFlag(text: string, before: TaskState[] = []): TaskState[] {
   const states = text.split(',').map((part) => part.trim());
   for (const state of states) {
     if ((TASK_STATES as readonly string[]).includes(state)) continue;
-    const [near] = nearest(state, [...TASK_STATES]);
-    throw wanted(`${TASK_STATES.join(', ')}${near ? ` (did you mean ${near}?)` : ''}`);
+    throw wanted(`${TASK_STATES.join(', ')}${didYouMean(state, TASK_STATES)}`);
   }
   return [...before, ...(states as TaskState[])];
 }
@@ -72,6 +85,11 @@ export function urlFlag(text: string): string {
   const url = httpUrl.read(text);
   if (url === undefined) throw wanted(httpUrl.wanted);
   return url;
+}
+
+function didYouMean(found: string, names: readonly string[]): string {
+  const [near] = nearest(found, [...names]);
+  return near === undefined ? '' : ` (did you mean ${near}?)`;
 }
 
 /** Becomes `option '--x <y>' argument 'found' is invalid. Wanted …`. */

@@ -18,12 +18,17 @@ export interface TableLook {
 }
 
 const GAP = '  ';
+const NOTHING = '-';
 /** A cut column keeps so much, or it says nothing at all. */
 const CUT_WIDTH_MIN = 6;
 const CODES: Record<Style, string> = { bold: '1', dim: '2', red: '31', green: '32', yellow: '33', cyan: '36' };
 
-/** Lines with a header. Where they are too wide for the terminal, the widest columns that may be cut get narrower. */
-export function renderTable<T>(rows: readonly T[], columns: readonly Column<T>[], look: TableLook): string {
+/**
+ * Lines with a header. Where they are too wide for the terminal, columns that no row fills are left out, and then the
+ * widest that may be cut get narrower.
+ */
+export function renderTable<T>(rows: readonly T[], wanted: readonly Column<T>[], look: TableLook): string {
+  const columns = fits(rows, wanted, look.columns) ? wanted : wanted.filter((column) => isFilled(rows, column));
   const cells = rows.map((row) => columns.map((column) => cellOf(column.of(row))));
   const names = columns.map((column) => column.name);
   const widths = widthsFor([names, ...cells], columns, look.columns);
@@ -61,15 +66,31 @@ export function styled(text: string, style: Style | undefined): string {
   return style === undefined ? text : `\u001b[${CODES[style]}m${text}\u001b[0m`;
 }
 
+function fits<T>(rows: readonly T[], columns: readonly Column<T>[], available: number | null): boolean {
+  if (available === null) return true;
+  const widths = columns.map(({ name, of }) =>
+    rows.reduce((most, row) => Math.max(most, widthOf(cellOf(of(row)))), widthOf(name)),
+  );
+  return lineWidth(widths) <= available;
+}
+
+function lineWidth(widths: readonly number[]): number {
+  return widths.reduce((sum, width) => sum + width, GAP.length * (widths.length - 1));
+}
+
+function isFilled<T>(rows: readonly T[], column: Column<T>): boolean {
+  return rows.some((row) => cellOf(column.of(row)) !== NOTHING);
+}
+
 function cellOf(value: string | number | null | undefined): string {
-  if (value === null || value === undefined || value === '') return '-';
+  if (value === null || value === undefined || value === '') return NOTHING;
   return typeof value === 'number' ? value.toLocaleString('en') : printable(value);
 }
 
 function widthsFor<T>(lines: string[][], columns: readonly Column<T>[], available: number | null): number[] {
   const widths = columns.map((_, i) => lines.reduce((most, cells) => Math.max(most, widthOf(cells[i]!)), 0));
   if (available === null) return widths;
-  let over = widths.reduce((sum, width) => sum + width, GAP.length * (columns.length - 1)) - available;
+  let over = lineWidth(widths) - available;
   while (over > 0) {
     const widest = widestToCut(widths, columns);
     if (widest === null) return widths;

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** Root secrets as they are configured, and what is no secret at all. Nothing here ever shows a value. */
 export interface KeyGeneration {
   kid: string;
@@ -7,8 +9,16 @@ export interface KeyGeneration {
 export const SECRET_BYTES_MIN = 32;
 const GENERATIONS_MAX = 16;
 
-/** The one generation of `A2A_TOKEN_SECRET`. Its name is fixed so that all processes agree on it. */
-const SINGLE_KID = 'root';
+/**
+ * The name of the one generation of `A2A_TOKEN_SECRET`, which all processes with that secret agree on. It is drawn from
+ * the secret, so that a process with another one finds our tasks sealed by an unknown key and leaves them alone, rather
+ * than by a wrong one, which would end them. 48 bits of a hash tell nothing of a secret that is one.
+ */
+function kidOf(secret: Uint8Array): string {
+  return createHash('sha256').update('agent-system kid ').update(secret).digest('base64url').slice(0, KID_LENGTH);
+}
+
+const KID_LENGTH = 8;
 
 const ONE_LINER = 'openssl rand -base64 48';
 
@@ -47,7 +57,7 @@ export function readGenerations(
   if (tokenSecret === null) return null;
   const secret = Buffer.from(tokenSecret, 'utf8');
   if (secret.length < SECRET_BYTES_MIN) refuse(tooShort('A2A_TOKEN_SECRET', secret.length));
-  return [{ kid: SINGLE_KID, secret }];
+  return [{ kid: kidOf(secret), secret }];
 }
 
 function readMessageKeys(text: string, refuse: (problem: string) => void): KeyGeneration[] {

@@ -1,4 +1,4 @@
-import type { IndexName, Unit } from '../store/store.ts';
+import { type IndexName, UNITS_MAX, type Unit } from '../store/store.ts';
 import type { TaskRecord } from '../task/task.ts';
 import type { LeftTask } from './change-tasks.ts';
 import { commitOwned, type OwnerContext } from './owner-context.ts';
@@ -21,6 +21,8 @@ export async function dropEntries(
     const indexes = [{ do: 'remove' as const, index, member: member ?? id, score: 0 }];
     return { id, expect: stored?.version ?? 0, state: stored?.state ?? 'queued', repair: true, indexes };
   });
-  await commitOwned(context, { units });
+  for (let from = 0; from < units.length; from += UNITS_MAX) {
+    await commitOwned(context, { units: units.slice(from, from + UNITS_MAX) });
+  }
   context.observe({ type: 'records.repaired', shard: context.shard, entries: units.length });
 }

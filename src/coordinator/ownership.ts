@@ -12,7 +12,8 @@ import { ReportReader } from './report-reader.ts';
 const PROMOTE_EVERY_MS = 100;
 const RECONCILE_EVERY_MS = 500;
 const TIDY_EVERY_MS = 500;
-const PRUNE_ROUNDS_MAX = 20;
+/** Of 50 blocks each: five million tasks, more than are submitted between two prunings. */
+const PRUNE_ROUNDS_MAX = 1_000;
 const REAP_EVERY_MAX_MS = 1_000;
 /** Lease times of silence after which nothing of a worker is kept. */
 const SILENT_TTLS = 20;

@@ -13,7 +13,7 @@ import { HeartbeatWatch, type SeenBeat } from '../fleet/heartbeat-watch.ts';
 import { isLaterIncarnation } from '../fleet/incarnation.ts';
 import { cancelPost, Letters } from '../fleet/mail.ts';
 import { verifyTask } from '../fleet/verify-task.ts';
-import type { Cancel, HeartbeatBody } from '../message/bodies.ts';
+import { ATTEMPTS_PER_HEARTBEAT_MAX, type Cancel, type HeartbeatBody } from '../message/bodies.ts';
 import { heldName, holderOf, parseHeld, parseHolder, UNITS_MAX } from '../store/store.ts';
 import { shardOf } from '../task/id.ts';
 import { isActive, type TaskRecord } from '../task/task.ts';
@@ -175,7 +175,7 @@ export class Reaper {
     const { store, shard, policy } = this.#context;
     const { heartbeat } = seen;
     const listed = new Set([...heartbeat.unstarted, ...heartbeat.started, ...heartbeat.done]);
-    const { entries } = await store.range(shard, `held:${holder}`, seen.at, UNITS_MAX);
+    const { entries } = await store.range(shard, `held:${holder}`, seen.at, ATTEMPTS_PER_HEARTBEAT_MAX);
     const absent = entries.filter(([member]) => !listed.has(member)).map(([member]) => member);
     const due = strike(this.#missing, holder, absent);
     if (due.length === 0) return;
@@ -238,7 +238,8 @@ export class Reaper {
   async #takeBackUnstarted(holder: string, { heartbeat }: SeenBeat): Promise<void> {
     const { shard, policy } = this.#context;
     const strikes = heartbeat.ready || heartbeat.draining ? 0 : (this.#notReady.get(holder) ?? 0) + 1;
-    this.#notReady.set(holder, strikes);
+    if (strikes > 0) this.#notReady.set(holder, strikes);
+    else this.#notReady.delete(holder);
     const unstarted = heartbeat.unstarted.filter((held) => shardOf(held) === shard);
     if (strikes < STRIKES || unstarted.length === 0) return;
     await this.#endHeld(
@@ -284,6 +285,7 @@ function strike(counts: Map<string, Map<string, number>>, holder: string, found:
     if (count >= STRIKES) due.push(name);
     if (count < STRIKES || keep) now.set(name, count);
   }
-  counts.set(holder, now);
+  if (now.size > 0) counts.set(holder, now);
+  else counts.delete(holder);
   return due;
 }

@@ -9,11 +9,12 @@ import { StoreUnavailableError } from '../errors.ts';
 import { openEnvelope } from '../message/envelope.ts';
 import { workerIdOf } from '../message/principals.ts';
 import { pause } from '../runtime/runtime.ts';
+import { compareEntries } from '../store/entry-id.ts';
 import { backoffMs, patiently } from '../store/patience.ts';
 import { type CommitReply, type QuarantineEntry, type StreamEntry, streamPlace, UNITS_MAX } from '../store/store.ts';
-import { decodeTask } from '../task/codec.ts';
 import type { TaskRecord } from '../task/task.ts';
 import { type DecidedReports, decideReports, type ReportEntry } from './decide-reports.ts';
+import { decodeReadable } from './decode-readable.ts';
 import { commitOwned, type OwnerContext, OwnershipLost } from './owner-context.ts';
 
 const ENTRIES_PER_READ = 200;
@@ -21,6 +22,8 @@ const WAIT_MS = 1_000;
 /** A commit that keeps losing units is decided again this often at once; then the loop turns and begins afresh. */
 const ROUNDS_MAX = 10;
 const TRIM_EVERY_MS = 1_000;
+/** Characters of results in one commit, beyond the first entry: one that takes longer than a command may is repeated for ever. */
+const RESULTS_LENGTH_MAX = 16 * 1024 * 1024;
 
 /** An entry on its way through: verified, or on its way to the quarantine. */
 type Opened = { entry: ReportEntry } | { id: string; quarantine: QuarantineEntry };
@@ -170,7 +173,11 @@ export class ReportReader {
     const read = () => clock.learn(() => store.read(shard, ids));
     const { tasks, now } = await patiently(read, { runtime, tries: 20, signal, onAway: this.#context.onAway });
     const records = new Map<string, TaskRecord>();
-    for (const task of tasks) if (task) records.set(task.id, decodeTask(task));
+    for (const task of tasks) {
+      // One that was written over counts as gone: it must not take the reports beside it along.
+      const record = task && decodeReadable(this.#context, task);
+      if (record) records.set(record.id, record);
+    }
     return { records, now };
   }
 
@@ -223,22 +230,21 @@ function idOf(one: Opened): string {
   return 'entry' in one ? one.entry.id : one.id;
 }
 
-/** As many entries as fit one commit: reports are counted, of which each makes at most one unit. */
+/** As many entries as fit one commit: reports are counted, of which each makes at most one unit, and results measured. */
 function batchSize(opened: Opened[], from: number): number {
   let reports = 0;
+  let length = 0;
   let size = 0;
   for (let i = from; i < opened.length; i++) {
     const one = opened[i]!;
     reports += 'entry' in one ? one.entry.reports.length : 0;
-    if (size > 0 && reports > UNITS_MAX) break;
+    length += 'entry' in one ? resultsLength(one.entry) : 0;
+    if (size > 0 && (reports > UNITS_MAX || length > RESULTS_LENGTH_MAX)) break;
     size += 1;
   }
   return size;
 }
 
-/** Stream ids are `milliseconds-sequence`, both numbers. */
-export function compareEntries(a: string, b: string): number {
-  const [aTime = '0', aSeq = '0'] = a.split('-');
-  const [bTime = '0', bSeq = '0'] = b.split('-');
-  return Number(aTime) - Number(bTime) || Number(aSeq) - Number(bSeq);
+function resultsLength({ reports }: ReportEntry): number {
+  return reports.reduce((sum, report) => sum + (report.kind === 'completed' ? report.result.length : 0), 0);
 }

@@ -105,8 +105,9 @@ class Walk {
       const entries = await readdir(join(this.#root, path), { withFileTypes: true });
       return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (cause) {
-      if (path === '') throw unreadable(cause);
-      this.#skip(`${path}/`, `found ${reasonOf(systemCode(cause), cause)}; wanted a readable folder`);
+      const why = `found ${reasonOf(systemCode(cause), cause)}; wanted a readable folder`;
+      if (path === '') throw new FileError('not_a_folder', `${this.#root}: ${why}`, { cause });
+      this.#skip(`${path}/`, why);
       return [];
     }
   }

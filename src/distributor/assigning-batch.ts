@@ -75,14 +75,14 @@ export class AssigningBatch {
     const { store, shard, clock, runtime } = this.#options;
     const letters = this.#letters.all();
     const sender = { ...this.#options, principal: 'distributors' as const };
-    const commit: Commit = {
-      op: runtime.id(12),
-      units: this.#units,
-      post: letters.map((letter) => assignPost(sender, letter)),
-      quarantine: this.#quarantine,
-    };
     const entries = new Map<number, string | null>();
     try {
+      const commit: Commit = {
+        op: runtime.id(12),
+        units: this.#units,
+        post: letters.map((letter) => assignPost(sender, letter)),
+        quarantine: this.#quarantine,
+      };
       const call = () => clock.learn(() => store.commit(shard, commit));
       const reply = await patiently(call, { runtime, tries: TRIES });
       letters.forEach((letter, i) => {

@@ -18,6 +18,8 @@ const LOOK_MS = 500;
 const WAKE_ENTRIES = 500;
 /** Rounds in a row before the wake-up stream is read again. */
 const ROUNDS_MAX = 50;
+/** Of them in a row that may find only lanes which nobody here serves: those behind them must not wait for the next look. */
+const BARREN_MAX = 10;
 
 export interface DistributorOptions extends Ports {
   id: string;
@@ -167,9 +169,11 @@ export class Distributor {
   }
 
   async #assignAll(assigner: Assigner): Promise<void> {
+    let barren = 0;
     for (let round = 0; round < ROUNDS_MAX && !this.#stop.signal.aborted; round++) {
       const { taken, more } = await assigner.round();
-      if (taken === 0 || !more) return;
+      barren = taken > 0 ? 0 : barren + 1;
+      if (!more || barren >= BARREN_MAX) return;
     }
   }
 

@@ -7,6 +7,7 @@
 import type { SeenBeat } from '../fleet/heartbeat-watch.ts';
 import { isLaterIncarnation } from '../fleet/incarnation.ts';
 import type { WorkerCapacity } from '../scheduling/placement.ts';
+import { compareEntries } from '../store/entry-id.ts';
 import { heldName, holderOf } from '../store/store.ts';
 import { shardOf } from '../task/id.ts';
 
@@ -29,6 +30,7 @@ export interface Member extends WorkerCapacity {
 }
 
 interface Known extends Member {
+  urgent: number;
   ready: boolean;
   /** Handed something back: nothing more before its next heartbeat. */
   rests: boolean;
@@ -106,8 +108,7 @@ export class Fleet {
     if (hint.b === true) member.rests = true;
     if (!Array.isArray(hint.r)) return false;
     let freed = false;
-    for (const held of hint.r) freed = member.held.delete(held) || freed;
-    if (freed) count(member);
+    for (const held of hint.r) freed = letGo(member, held) || freed;
     return freed;
   }
 
@@ -115,9 +116,8 @@ export class Fleet {
   occupy(ref: string, task: string, attemptId: string, facts: { shard: number; urgent: boolean; now: number }): void {
     const member = this.#members.get(ref);
     if (!member) return;
-    member.held.set(heldName(task, attemptId), { shard: facts.shard, urgent: facts.urgent, entry: null });
+    hold(member, heldName(task, attemptId), { shard: facts.shard, urgent: facts.urgent, entry: null });
     member.lastAssignedAt = Math.max(member.lastAssignedAt, facts.now);
-    count(member);
   }
 
   /** The commit was answered: the assignment is in this mailbox entry, or lost (null). */
@@ -126,9 +126,8 @@ export class Fleet {
     const name = heldName(task, attemptId);
     const held = member?.held.get(name);
     if (!member || !held) return;
-    if (entry === null) member.held.delete(name);
+    if (entry === null) letGo(member, name);
     else held.entry = entry;
-    count(member);
   }
 
   /** Forgets workers that have not been heard of for `ttls` lease times. */
@@ -166,24 +165,26 @@ function newMember(ref: string, worker: string, incarnation: string): Known {
 function correct(member: Known, shard: number, listed: Set<string>, mailbox: string): void {
   for (const [name, held] of member.held) {
     if (held.shard !== shard || listed.has(name)) continue;
-    const onItsWay = held.entry === null || (held.entry !== undefined && isAfter(held.entry, mailbox));
-    if (!onItsWay) member.held.delete(name);
+    const onItsWay = held.entry === null || (held.entry !== undefined && compareEntries(held.entry, mailbox) > 0);
+    if (!onItsWay) letGo(member, name);
   }
   for (const name of listed) {
-    if (!member.held.has(name)) member.held.set(name, { shard, urgent: false, entry: undefined });
+    if (!member.held.has(name)) hold(member, name, { shard, urgent: false, entry: undefined });
   }
-  count(member);
 }
 
-function count(member: Known): void {
-  member.occupied = member.held.size;
-  let urgent = 0;
-  for (const held of member.held.values()) if (held.urgent) urgent += 1;
-  member.urgent = urgent;
+function hold(member: Known, name: string, held: HeldAttempt): void {
+  letGo(member, name);
+  member.held.set(name, held);
+  member.occupied += 1;
+  if (held.urgent) member.urgent += 1;
 }
 
-function isAfter(entry: string, cursor: string): boolean {
-  const [aTime = '0', aSeq = '0'] = entry.split('-');
-  const [bTime = '0', bSeq = '0'] = cursor.split('-');
-  return Number(aTime) > Number(bTime) || (Number(aTime) === Number(bTime) && Number(aSeq) > Number(bSeq));
+function letGo(member: Known, name: string): boolean {
+  const held = member.held.get(name);
+  if (!held) return false;
+  member.held.delete(name);
+  member.occupied -= 1;
+  if (held.urgent) member.urgent -= 1;
+  return true;
 }

@@ -58,7 +58,8 @@ export class HeartbeatWatch {
     const { now, beats } = await clock.learn(() => store.heartbeats(shard, this.#since));
     const fresh: SeenBeat[] = [];
     for (const beat of beats) {
-      this.#since = Math.max(this.#since, beat.at);
+      // An entry that pretends to come from the future must not hide those that do not.
+      this.#since = Math.max(this.#since, Math.min(beat.at, now));
       const seen = this.#take(beat, now);
       if (seen) fresh.push(seen);
     }

@@ -191,7 +191,9 @@ function whyUntimely(claims: Claims, type: MessageType, expected: Expected): Ope
   if (expiresAt - issuedAt > MESSAGE_LIFETIME_MS) {
     return refused('malformed', `valid for ${expiresAt - issuedAt} ms, at most ${MESSAGE_LIFETIME_MS} are allowed`);
   }
-  const at = ruleOf(type).validWhen === 'appended' ? (expected.entryTime ?? expected.now) : expected.now;
+  // A stream into which someone wrote a far id goes on from there; what is honest in it is held to the time it is read.
+  const appendedAt = Math.min(expected.entryTime ?? expected.now, expected.now);
+  const at = ruleOf(type).validWhen === 'appended' ? appendedAt : expected.now;
   if (at > expiresAt + CLOCK_SKEW_MS) return refused('expired', `expired ${at - expiresAt} ms before`);
   if (at < issuedAt - CLOCK_SKEW_MS) return refused('not_yet', `signed ${issuedAt - at} ms after`);
   return undefined;

@@ -84,9 +84,9 @@ function tell(observation: Exclude<Observation, { type: 'attempt.log' }>, log: L
     case 'task.moved':
       return tellMove(observation, log);
     case 'message.rejected':
-      return log('warn', observation.reason === 'signature' ? FORGED : 'Message rejected', fields);
+      return log('warn', NOT_OURS.has(observation.reason) ? FORGED : 'Message rejected', fields);
     case 'leader.lost':
-      return log(observation.why === undefined ? 'info' : 'warn', 'Shard ownership lost', fields);
+      return log(ORDERLY.has(observation.why) ? 'info' : 'warn', 'Shard ownership lost', fields);
     case 'distributor.changed':
       return log('info', observation.distributor === null ? 'No distributor found' : 'Distributor chosen', fields);
     case 'fault':
@@ -98,7 +98,11 @@ function tell(observation: Exclude<Observation, { type: 'attempt.log' }>, log: L
   }
 }
 
+/** Reasons to let go of a shard that are nobody's fault. */
+const ORDERLY = new Set([undefined, 'stopped', 'stepped down']);
 const FORGED = 'Message signature verification failed';
+/** Signed or sealed by someone who does not have our secret. */
+const NOT_OURS = new Set(['signature', 'key', 'seal']);
 
 function fieldsOf({ type: _, ...fields }: Observation): object {
   return fields;

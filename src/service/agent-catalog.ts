@@ -76,7 +76,7 @@ export class AgentCatalog {
     const known = new Map<string, KnownAgent>();
     for (const { name, card } of entries) {
       const before = this.#known.get(name);
-      const read = before?.text === card ? before : readCard(card);
+      const read = before?.text === card ? before : readCard(name, card);
       if (read) known.set(name, read);
     }
     this.#known = known;
@@ -129,11 +129,23 @@ function readSchema(json: unknown): z.ZodType | null {
 }
 
 /** Null for what is no card: whoever wrote that into the store must not keep other agents' tasks out. */
-function readCard(text: string): KnownAgent | null {
+function readCard(name: string, text: string): KnownAgent | null {
   try {
     const card = JSON.parse(text) as AgentCard | null;
-    return card !== null && typeof card.methods === 'object' ? { card, text, schemas: new Map() } : null;
+    return card !== null && isCard(card, name) ? { card, text, schemas: new Map() } : null;
   } catch {
     return null;
   }
+}
+
+/** What of it goes into the specifications of tasks must be what an agent may say: it is sealed there for good. */
+function isCard({ name, methods, timeoutMs = 1, retry = {} }: AgentCard, wanted: string): boolean {
+  if (name !== wanted || typeof methods !== 'object' || methods === null) return false;
+  if (typeof retry !== 'object' || retry === null || !(isNumber(timeoutMs) && timeoutMs > 0)) return false;
+  const { maxAttempts = 1, backoffMs = 0, factor = 1, maxBackoffMs = 0 } = retry;
+  return [maxAttempts, backoffMs, factor, maxBackoffMs].every((value) => isNumber(value) && value >= 0);
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
 }

@@ -21,7 +21,7 @@ const notYet = z.undefined({ error: 'is not supported by this version' }).option
 export const submitRequest = z
   .strictObject({
     agent: name,
-    input: z.unknown(),
+    input: z.unknown().optional(),
     method: name.optional(),
     priority: priority.optional(),
     key: key.optional(),

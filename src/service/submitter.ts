@@ -62,7 +62,7 @@ export class Submitter {
     const { shards } = this.#options.policy;
     if (shards === 1) return 0;
     if (request.key === undefined) return this.#nextShard++ % shards;
-    const digest = digestOf(`${request.tenant ?? DEFAULT_TENANT}\n${request.key}`);
+    const digest = digestOf(JSON.stringify([request.tenant ?? DEFAULT_TENANT, request.key]));
     return Buffer.from(digest, 'base64url').readUInt32BE(0) % shards;
   }
 
@@ -78,7 +78,8 @@ export class Submitter {
     const unit = unitOf(null, submitted.next, policy);
     const digest = request.key === undefined ? '' : contentDigest(request, spec.inputDigest);
     if (request.key !== undefined) {
-      const key = digestOf(`${spec.tenant}\n${spec.agent}\n${request.key}`);
+      // As JSON: a tenant with a line break in it must not meet the keys of another.
+      const key = digestOf(JSON.stringify([spec.tenant, spec.agent, request.key]));
       unit.unique = { key, digest, ttlMs: policy.idempotencyTtlMs };
     }
     return { unit, task: submitted.next, digest };

@@ -64,7 +64,7 @@ export interface Unit {
   result?: string | null;
   /** The record is removed altogether. */
   remove?: true;
-  /** Index entries only: the version must stand and stays. Adding puts back only what is missing. */
+  /** Index entries only: the version must stand and stays. Adding puts back what is missing or stands at another score. */
   repair?: true;
   /** Wins only while the task stands in the reservation of this token; then the reservation ends. */
   token?: string;

@@ -62,8 +62,29 @@ function isSpec({ agent, tenant, retry }: Fields): boolean {
   return typeof agent === 'string' && typeof tenant === 'string' && typeof retry === 'object' && retry !== null;
 }
 
-function isTrail({ history, fence }: Fields): boolean {
-  return Array.isArray(history) && typeof fence === 'number';
+function isTrail({ history, fence, used, attemptNumber, crashes, attempt }: Fields): boolean {
+  const counts = [fence, used, attemptNumber, crashes].every(isCount);
+  return Array.isArray(history) && counts && (attempt === undefined || isAttempt(attempt));
+}
+
+/** It names streams and receivers: a name that cannot be one would fail the whole batch that it travels in. */
+function isAttempt(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { id, worker, incarnation, distributor, assignedAt, startedAt = 0, seq } = value as Fields;
+  if (![assignedAt, startedAt].every(isTime) || !isCount(seq)) return false;
+  return [id, worker, incarnation].every(isName) && typeof distributor === 'string';
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isTime(value: unknown): boolean {
+  return Number.isFinite(value);
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && /^[\w.-]{1,128}$/.test(value);
 }
 
 function unreadable(id: string, part: string, what: string, text: string, cause?: unknown): AgentSystemError {

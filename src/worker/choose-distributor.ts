@@ -17,7 +17,8 @@ export interface DistributorChoice {
  */
 export function chooseDistributor({ worker, instances, now, ttlMs, fixed }: DistributorChoice): string | null {
   const live = instances
-    .filter(({ role, seenAt }) => (role === 'distributor' || role === 'all') && now - seenAt < ttlMs)
+    // One seen in the future was written by another clock: it shows that it lives by renewing under this one.
+    .filter(({ role, seenAt }) => (role === 'distributor' || role === 'all') && Math.abs(now - seenAt) < ttlMs)
     .map(({ id }) => id);
   if (fixed !== undefined && live.includes(fixed)) return fixed;
   let best: { id: string; rank: number } | null = null;

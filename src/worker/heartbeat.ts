@@ -22,6 +22,8 @@ export class Heartbeat {
   readonly #mailbox: string[];
   /** What each shard was last told of ready, draining and distributor. */
   readonly #told: string[] = [];
+  /** Per shard, the time that its last heartbeat was signed with. */
+  readonly #signedAt: number[] = [];
   #facts: HeartFacts = { ready: false, draining: false, extra: 0, quick: [] };
   #progressAt = Number.NEGATIVE_INFINITY;
   #clockSet = false;
@@ -64,12 +66,13 @@ export class Heartbeat {
     const { worker, incarnation } = this.#settings;
     const sentAt = runtime.now();
     const body = this.#body(shard, sentAt);
+    const signedAt = this.#signingTime(shard);
     const told = `${body.ready} ${body.draining} ${body.distributor}`;
     const reply = await store.beat(shard, {
       worker,
       incarnation,
-      toCoordinators: this.#sign(shard, 'coordinators', body),
-      toDistributors: this.#sign(shard, 'distributors', body),
+      toCoordinators: this.#sign(shard, 'coordinators', body, signedAt),
+      toDistributors: this.#sign(shard, 'distributors', body, signedAt),
       mailbox: body.mailbox,
       wake: hurry || told !== this.#told[shard],
     });
@@ -116,7 +119,7 @@ export class Heartbeat {
     };
   }
 
-  #sign(shard: number, to: 'coordinators' | 'distributors', body: HeartbeatBody): string {
+  #sign(shard: number, to: 'coordinators' | 'distributors', body: HeartbeatBody, now: number): string {
     const { worker, deployment } = this.#settings;
     const { keys, runtime } = this.#ports;
     return signEnvelope(
@@ -127,11 +130,18 @@ export class Heartbeat {
         to,
         stream: streamPlace(shard, `lease:${worker}`),
         deployment,
-        now: this.#clock.now(),
+        now,
         body,
       },
       keys,
     );
+  }
+
+  /** Readers take a heartbeat that is not newer than the last for a repetition, so a corrected clock must not go back. */
+  #signingTime(shard: number): number {
+    const time = Math.max(this.#clock.now(), (this.#signedAt[shard] ?? 0) + 1);
+    this.#signedAt[shard] = time;
+    return time;
   }
 
   async #setClock(): Promise<void> {

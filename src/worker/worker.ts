@@ -29,8 +29,8 @@ import type { ObserveWorker } from './worker-events.ts';
 /** Undecided reports beyond which the worker asks for no more work: then the owners are away, and memory is not endless. */
 const KEPT_REPORTS_MAX = 5_000;
 const KEPT_BYTES_MAX = 64 * 1024 * 1024;
-/** With so many undecided, and nothing to append, the heart asks this often which have been decided meanwhile. */
-const ASK_EVERY_MS = 100;
+/** Then the heart soon asks which have been decided; while none has, ever more rarely, down to its regular pace. */
+const ASK_FIRST_MS = 100;
 /** Of the time for a drain, kept for ending handlers, for the last reports and their release, at most. */
 const DRAIN_TAIL_MS_MAX = 2_000;
 /** How long a handler may take to end once it was told of the shutdown. */
@@ -156,6 +156,7 @@ export class Worker {
   readonly #readingEnds = new AbortController();
   #cancelPulse: (() => void) | undefined;
   #cancelAsking: (() => void) | undefined;
+  #askAfterMs = ASK_FIRST_MS;
   #distributor: string | null = null;
   #usable = true;
   #saidReady = false;
@@ -342,6 +343,7 @@ export class Worker {
     }
     this.#gate.changed();
     this.#tellReadiness();
+    this.#askAfterMs = ASK_FIRST_MS;
   }
 
   #abortOnOrder(attempt: HeldAttempt, code: Cancel['code'], message: string): void {
@@ -468,11 +470,14 @@ export class Worker {
    */
   #askForReleases(): void {
     if (this.#cancelAsking || this.#dead || !this.#hasTooManyReports()) return;
-    this.#cancelAsking = this.#options.runtime.after(ASK_EVERY_MS, () => {
+    this.#tellReadiness();
+    const { runtime, heartbeatIntervalMs } = this.#options;
+    this.#cancelAsking = runtime.after(this.#askAfterMs, () => {
       this.#cancelAsking = undefined;
       if (this.#hasTooManyReports()) this.#poster.hurry();
       this.#askForReleases();
     });
+    this.#askAfterMs = Math.min(2 * this.#askAfterMs, heartbeatIntervalMs);
   }
 
   #kept(): number {

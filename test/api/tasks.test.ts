@@ -248,6 +248,7 @@ describe('reading tasks', () => {
     ['agent=', 'empty'],
     ['createdBefore=yesterday', 'datetime'],
     ['__proto__=1', '__proto__'],
+    ['stat=queued&limit=0', '1 to 500'],
   ])('refuses the query %s', async (query, told) => {
     const { status, body } = await call(await open(), 'GET', `/v1/tasks?${query}`);
     expect(status).toBe(400);

@@ -45,7 +45,10 @@ try {
 } finally {
   for (const one of [coordinator, distributor, worker]) one.signal('SIGTERM');
   await Promise.all([coordinator, distributor, worker].map((one) => one.exited));
-  if (values.profile) for (const file of readdirSync(profiles).sort()) printHotSpots(join(profiles, file));
+  // A worker leaves two: its own and its heartbeat thread's.
+  for (const name of readdirSync(profiles)) {
+    for (const file of readdirSync(join(profiles, name)).sort()) printHotSpots(name, join(profiles, name, file));
+  }
   await redis.stop();
   rmSync(profiles, { recursive: true });
 }
@@ -53,7 +56,7 @@ process.exit(0);
 
 function role(name: RoleName): RoleProcess {
   const id = `bench-${name}`;
-  const profile = ['--cpu-prof', `--cpu-prof-dir=${profiles}`, `--cpu-prof-name=${name}-\${pid}.cpuprofile`];
+  const profile = ['--cpu-prof', `--cpu-prof-dir=${join(profiles, name)}`];
   const env = {
     REDIS_URL: redis.url,
     A2A_TOKEN_SECRET: 'secret-of-the-bench-0123456789abcdefghijkl',
@@ -62,7 +65,7 @@ function role(name: RoleName): RoleProcess {
     WORKER_SLOTS: values.slots,
     LOG_LEVEL: 'info',
   };
-  return new RoleProcess(name, id, env, values.profile && name !== 'all' ? profile : []);
+  return new RoleProcess(name, id, env, values.profile ? profile : []);
 }
 
 async function measure(): Promise<void> {
@@ -178,7 +181,7 @@ interface Profile {
 }
 
 /** Functions by the time spent in themselves. The profile covers the whole life of the process. */
-function printHotSpots(file: string): void {
+function printHotSpots(role: string, file: string): void {
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(file, 'utf8')) as Profile;
   const own = new Map<number, number>();
   for (const [at, id] of samples.entries()) own.set(id, (own.get(id) ?? 0) + (timeDeltas[at] ?? 0));
@@ -190,7 +193,7 @@ function printHotSpots(file: string): void {
   }
   const busy = [...spots].filter(([name]) => !/^\((idle|program|root)\)/.test(name));
   const total = busy.reduce((sum, [, us]) => sum + us, 0);
-  console.log(`\n${file.split('/').at(-1)}: ${(total / 1_000).toFixed(0)} ms busy`);
+  console.log(`\n${role}: ${(total / 1_000).toFixed(0)} ms busy`);
   for (const [name, us] of busy.sort((a, b) => b[1] - a[1]).slice(0, HOT_SPOTS)) {
     console.log(`  ${((us * 100) / total).toFixed(1).padStart(5)} %  ${name}`);
   }

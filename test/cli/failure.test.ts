@@ -48,9 +48,11 @@ describe('the exit code', () => {
     expect(failureOf(new ConfigurationError(['a', 'b'])).errors).toEqual(['a', 'b']);
   });
 
-  it('comes with what to do when no system is there or it lets nobody in', () => {
+  it('comes with what to do when no system is there, it lets nobody in, or the agent is unknown', () => {
     expect(failureOf(new UnreachableError('x')).hint).toContain('agent-system --role all');
     expect(failureOf(response(401, 'UNAUTHORIZED')).hint).toContain('--api-key');
+    expect(failureOf(response(404, 'UNKNOWN_AGENT')).hint).toContain('agent-system agents list');
+    expect(failureOf(response(404, 'NOT_FOUND')).hint).toBeUndefined();
   });
 
   it('comes with a sentence that cannot move the cursor', () => {

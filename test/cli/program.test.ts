@@ -13,6 +13,24 @@ describe('the program', () => {
     expect(err).toBe('');
   });
 
+  it.each(['help submit', 'help tasks', 'tasks help list'])(
+    'knows "%s" as another way to ask for help',
+    async (command) => {
+      const { code, out } = await cli(command.split(' '));
+      expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('Usage: agent-system ') });
+      expect(out).toContain(command.split(' ').findLast((word) => word !== 'help')!);
+    },
+  );
+
+  it('makes a secret that is long enough to sign with and another one each time', async () => {
+    const { code, out, err } = await cli(['keys', 'generate']);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toMatch(/^[0-9a-z]{52}\n$/);
+    expect((await cli(['keys', 'generate'])).out).not.toBe(out);
+    const asJson = await cli(['keys', 'generate', '-o', 'json']);
+    expect(JSON.parse(asJson.out)).toEqual({ secret: expect.stringMatching(/^[0-9a-z]{52}$/) });
+  });
+
   it('prints its version', async () => {
     expect(await cli(['--version'])).toMatchObject({ code: 0, out: '1.2.3\n' });
   });
@@ -29,6 +47,7 @@ describe('the program', () => {
     ['instances list'],
     ['queues list'],
     ['agents list'],
+    ['keys generate'],
   ])('explains %s with an example and the flags that all commands share', async (command) => {
     const { code, out } = await cli([...command.split(' '), '--help']);
     expect(code).toBe(0);
@@ -39,6 +58,9 @@ describe('the program', () => {
 
   it.each([
     ['taks', "unknown command 'taks'; did you mean tasks?"],
+    ['--role coordinatr', "argument 'coordinatr' is invalid. Wanted one of coordinator,"],
+    ['--role coordinatr', 'did you mean coordinator?'],
+    ['--role all --port 99999', 'Wanted a whole number from 0 to 65535.'],
     ['tasks lst', 'Did you mean list?'],
     ['tasks', 'Usage: agent-system tasks'],
     ['--bogus', "unknown option '--bogus'"],

@@ -40,6 +40,15 @@ describe('a table', () => {
     expect(table).toContain('nnnnn…');
   });
 
+  it('leaves out what no row has where a terminal is too narrow for all', () => {
+    const rows = [{ id: 'i'.repeat(12), name: null, size: 1 }];
+    expect(renderTable(rows, COLUMNS, { columns: 18, colors: false })).toBe(
+      `ID            SIZE\n${'i'.repeat(12)}     1\n`,
+    );
+    expect(renderTable(rows, COLUMNS, { columns: 24, colors: false })).toContain('NAME');
+    expect(renderTable(rows, COLUMNS, PIPE)).toContain('NAME');
+  });
+
   it('has colours only where they are wanted', () => {
     const rows = [{ id: 'a', name: 'b', size: 1 }];
     expect(renderTable(rows, COLUMNS, { columns: 80, colors: true })).toContain(`${ESCAPE}[32mb   ${ESCAPE}[0m`);

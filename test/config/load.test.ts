@@ -189,7 +189,11 @@ describe('the keys', () => {
   const bytes = (count: number) => Buffer.alloc(count, 'abcdefg').toString('base64url');
 
   it('come from one secret or from several, newest first', () => {
-    expect(load(REDIS).keys?.generations).toEqual([{ kid: 'root', secret: Buffer.from(GOOD_SECRET) }]);
+    expect(load(REDIS).keys?.generations).toEqual([
+      { kid: expect.stringMatching(/^[\w-]{8}$/), secret: Buffer.from(GOOD_SECRET) },
+    ]);
+    const other = load({ ...REDIS, A2A_TOKEN_SECRET: `${GOOD_SECRET}2` }).keys?.generations[0]?.kid;
+    expect(other).not.toBe(load(REDIS).keys?.generations[0]?.kid);
     const several = load({ REDIS_URL: 'redis://r', MESSAGE_KEYS: `g2:${bytes(33)},g1:${bytes(32)}` });
     expect(several.keys?.generations.map(({ kid, secret }) => [kid, secret.length])).toEqual([
       ['g2', 33],

@@ -26,6 +26,17 @@ export function describeRepairs(here: () => World): void {
     expect(units).toEqual([{ ok: true, already: false, repaired: 0 }]);
   });
 
+  it('corrects the score of what stands elsewhere than the record says', async () => {
+    const world = here();
+    const id = await world.createOne({ indexes: [inLane(A_LANE, 900), { ...DUE, score: 900 }] });
+    const repair = world.unit({ id, expect: 1, repair: true, indexes: [inLane(A_LANE, 7), DUE] });
+    expect((await world.commit({ units: [repair] })).units).toEqual([{ ok: true, already: false, repaired: 2 }]);
+    const { entries } = await world.store.range(world.shard, 'due', 10, 10);
+    expect(entries).toEqual([['x', 5]]);
+    const { queues } = await world.store.queues(world.shard, 10);
+    expect(queues).toMatchObject([{ lane: A_LANE, score: 7 }]);
+  });
+
   it('can be repeated under the same operation', async () => {
     const world = here();
     const id = await world.createOne({ indexes: [] });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { compareEntries, ReportReader } from '../../src/coordinator/report-reader.ts';
+import { ReportReader } from '../../src/coordinator/report-reader.ts';
 import { StoreUnavailableError } from '../../src/errors.ts';
+import { compareEntries } from '../../src/store/entry-id.ts';
 import type { Commit, Store } from '../../src/store/store.ts';
 import { completed, failed, heldOf, type Ref, started, World } from './world.ts';
 
@@ -72,6 +73,31 @@ describe('the report reader', () => {
     expect(world.observed('state.refused')).toMatchObject([{ command: 'completed', reason: 'ended' }]);
   });
 
+  it('refuses a report whose record cannot be read, and applies the others of its envelope', async () => {
+    const { world, worker, begin } = await reading();
+    const [broken, whole] = [await worker.take(await world.submit()), await worker.take(await world.submit())];
+    await world.tamper(broken.task, { spec: 'x {' });
+    await worker.report([completed(broken, 1, world.now()), completed(whole, 1, world.now())]);
+    await begin();
+    expect(await world.state(whole.task)).toBe('completed');
+    const { released } = await worker.report([]);
+    expect(released.sort()).toEqual([heldOf(broken), heldOf(whole)].sort());
+    expect(world.observed('state.refused')).toMatchObject([{ id: broken.task, reason: 'no_task' }]);
+    expect(world.observed('fault')).toMatchObject([{ where: 'records of shard 0' }]);
+  });
+
+  it('commits large results in several pieces', async () => {
+    const { world, worker, begin, meddle } = await reading();
+    const sizes: number[] = [];
+    meddle.before = async ({ units }) => void sizes.push(units.length);
+    for (let i = 0; i < 3; i++) {
+      const ref = await worker.take(await world.submit());
+      await worker.report([{ ...completed(ref, 1, world.now()), result: `"${'x'.repeat(9 * 1024 * 1024)}"` }]);
+    }
+    await begin();
+    expect(sizes).toEqual([1, 1, 1]);
+  });
+
   it('applies a report that comes twice once', async () => {
     const { world, worker, begin } = await reading();
     const ref = await worker.take(await world.submit());
@@ -121,19 +147,6 @@ describe('the report reader', () => {
       await worker.report(many);
       await begin();
       expect(await world.quarantined()).toMatchObject([{ reason: 'body' }]);
-    });
-
-    it('an entry whose record cannot be read', async () => {
-      const { world, worker, begin } = await reading();
-      const [broken, whole] = [await worker.take(await world.submit()), await worker.take(await world.submit())];
-      await world.tamper(broken.task, { spec: 'x {' });
-      await worker.report([completed(broken, 1, world.now())]);
-      await worker.report([completed(whole, 1, world.now())]);
-      await begin();
-      expect(await world.state(whole.task)).toBe('completed');
-      const [entry] = await world.quarantined();
-      expect(entry!.reason).toContain('commit: the specification of task');
-      expect(entry!.text).toContain(broken.task);
     });
 
     it('the entry whose commit the store refuses, and only that one', async () => {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, realpath, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, realpath, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -104,4 +104,35 @@ describe('findFiles', () => {
       message: expect.stringContaining('found nothing there'),
     });
   });
+
+  it('leaves out what it may not read, and names the folder that it may not list', async () => {
+    await put('a.md');
+    await put('locked.md');
+    await put('closed/b.md');
+    await chmod(root, 0o755);
+    await chmod(join(root, 'locked.md'), 0);
+    await chmod(join(root, 'closed'), 0);
+    await unprivileged(async () => {
+      expect(await whyOf('locked.md')).toBe('cannot be read: found no permission; wanted a readable file');
+      expect(await whyOf('closed/')).toBe('found no permission; wanted a readable folder');
+      expect((await findFiles(root)).files.map(({ path }) => path)).toEqual(['a.md']);
+      await expect(findFiles(join(root, 'closed'))).rejects.toMatchObject({
+        code: 'not_a_folder',
+        message: `${join(root, 'closed')}: found no permission; wanted a readable folder`,
+      });
+    });
+    await chmod(join(root, 'closed'), 0o700);
+  });
 });
+
+/** Root may read everything: then the work is done as nobody. */
+async function unprivileged(work: () => Promise<void>): Promise<void> {
+  if (process.getuid?.() !== 0) return work();
+  const NOBODY = 65_534;
+  process.seteuid?.(NOBODY);
+  try {
+    await work();
+  } finally {
+    process.seteuid?.(0);
+  }
+}

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { renderSettingsTable } from '../../src/config/render.ts';
+import { README } from './readme-blocks.ts';
 
-const README = new URL('../../README.md', import.meta.url);
 const OPEN =
   '<!-- settings: printed from src/config/schema.ts; `UPDATE_DOCS=1 npx vitest run test/docs` rewrites it -->\n';
 const CLOSE = '<!-- /settings -->';

@@ -51,6 +51,19 @@ describe('the watch over heartbeats', () => {
     expect(await world.quarantined()).toMatchObject([{ stream: 'lease:w1', reason: 'signature' }]);
   });
 
+  it('goes on hearing the others when an entry pretends to come from the future', async () => {
+    const { world, watch, forged, genuine } = watching();
+    const worker = await world.worker().enlist();
+    await worker.beat();
+    const [beat] = await genuine();
+    forged.beats = [{ ...beat!, worker: 'evil', at: world.now() + 1e9, entry: `${world.now() + 1e9}-0` }];
+    expect((await watch.look()).fresh).toEqual([]);
+    forged.beats = null;
+    await world.advance(5_000);
+    await worker.beat();
+    expect((await watch.look()).fresh).toMatchObject([{ heartbeat: { worker: 'w1' } }]);
+  });
+
   it('refuses the heartbeat of one worker under the name of another', async () => {
     const { world, watch, forged, genuine } = watching();
     await (await world.worker().enlist()).beat();

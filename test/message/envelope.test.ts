@@ -183,6 +183,13 @@ describe('the life of an envelope', () => {
     expect(reasonOf(report, atReports({ now }))).toBe('expired');
   });
 
+  it('takes a report by the time it is read where its entry pretends to come from the future', () => {
+    const report = signEnvelope(aReport(), ring);
+    const entryTime = NOW + 1e12;
+    expect(reasonOf(report, atReports({ now: NOW + 50, entryTime }))).toBe('accepted');
+    expect(reasonOf(report, atReports({ now: lastGoodMs + 1, entryTime }))).toBe('expired');
+  });
+
   it('may not be signed for longer than receivers remember', () => {
     const exp = (NOW + 60_001) / 1000;
     expect(reasonOf(signedByHolder(cancelClaims({ exp })), atMailbox())).toBe('malformed');

@@ -196,6 +196,19 @@ describe('submit', () => {
     await world.store.announce([{ name: 'fresh', card: '{"name":"fresh","methods":{"run":{}}}' }]);
     await expect(world.post({ agent: 'fresh' })).resolves.toBeDefined();
   });
+
+  it.each([
+    ['null methods', { methods: null }],
+    ['another name', { name: 'other' }],
+    ['a timeout that is none', { timeoutMs: 'soon' }],
+    ['retries that are none', { retry: { maxAttempts: 'many' } }],
+  ])('does not know an agent whose card has %s: it would be sealed into every task', async (_, over) => {
+    const world = await serving();
+    const card = JSON.stringify({ name: 'odd', methods: { run: {} }, ...over });
+    await world.store.announce([{ name: 'odd', card }]);
+    await expect(world.post({ agent: 'odd' })).rejects.toMatchObject({ code: 'UNKNOWN_AGENT' });
+    await expect(world.post()).resolves.toBeDefined();
+  });
 });
 
 describe('a key', () => {
@@ -238,6 +251,12 @@ describe('a key', () => {
       await world.post({ key: 'k', agent: 'slow' }),
     ];
     expect(new Set(ids).size).toBe(3);
+  });
+
+  it('never meets the key of another tenant, whatever the names hold', async () => {
+    const world = await serving();
+    const first = await world.post({ tenant: 'a', key: 'echo\nk' });
+    expect(await world.post({ tenant: 'a\necho', key: 'k' })).not.toBe(first);
   });
 
   it('is kept IDEMPOTENCY_TTL and free afterwards', async () => {

@@ -186,6 +186,10 @@ describe('a Redis that is out of memory', () => {
 
     const { tasks } = await store.take(0, { token: 't', max: 5, urgentMax: 5, agents: { echo: 5 }, lanesMax: 5 });
     expect(tasks.map(({ task }) => task.id)).toEqual([unit.id]);
+    // One record and many are read by different ways.
+    const many = [unit.id, ...Array.from({ length: 40 }, anId)];
+    expect((await store.read(0, [unit.id])).tasks[0]).toMatchObject({ id: unit.id, version: 1 });
+    expect((await store.read(0, many)).tasks[0]).toMatchObject({ id: unit.id, version: 1 });
     const lock = await store.lock(0).acquire(5_000);
     expect(await store.claimEpoch(0, lock!.value, 'c1')).not.toBeNull();
     const beat = {

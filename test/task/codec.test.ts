@@ -2,12 +2,24 @@ import { describe, expect, it } from 'vitest';
 import { decodeTask, encodeSpec, encodeTrail } from '../../src/task/codec.ts';
 import { aStoredTask, aTask } from '../support/builders.ts';
 
+const AN_ATTEMPT = { id: 'a1', worker: 'w1', incarnation: '100-aa', distributor: 'd1', assignedAt: 100, seq: 0 };
+
+/** The text of a trail with something that no code of ours writes. */
+function aTrail(over: Record<string, unknown>): string {
+  return JSON.stringify({ ...aTask().trail, attempt: AN_ATTEMPT, ...over });
+}
+
 describe('records as the store keeps them', () => {
   it('come back as they were, with the exact text of the specification and of input and result', () => {
     const task = aTask({ state: 'completed', input: '{"list":[],"n":1.0}', result: '{"big":12345678901234567890}' });
     const stored = { ...aStoredTask(task), spec: encodeSpec(task), trail: encodeTrail(task) };
     expect(decodeTask(stored)).toEqual(task);
     expect(decodeTask(stored).sealed.text).toBe(task.sealed.text);
+  });
+
+  it('come back with the attempt that a worker has', () => {
+    const { trail } = decodeTask({ ...aStoredTask(aTask()), trail: aTrail({}) });
+    expect(trail.attempt).toEqual(AN_ATTEMPT);
   });
 
   it('have no input and no result when these were not read', () => {
@@ -26,6 +38,14 @@ describe('records as the store keeps them', () => {
     ['trail', { trail: '{"history":[]}' }],
     ['trail', { trail: '{"fence":1,"history":{}}' }],
     ['trail', { trail: '\u0000' }],
+    ['trail', { trail: aTrail({ fence: 1.5 }) }],
+    ['trail', { trail: aTrail({ fence: -1 }) }],
+    ['trail', { trail: aTrail({ used: '1' }) }],
+    ['trail', { trail: aTrail({ attempt: null }) }],
+    ['trail', { trail: aTrail({ attempt: { ...AN_ATTEMPT, worker: 'w 1' } }) }],
+    ['trail', { trail: aTrail({ attempt: { ...AN_ATTEMPT, incarnation: '../1' } }) }],
+    ['trail', { trail: aTrail({ attempt: { ...AN_ATTEMPT, seq: null } }) }],
+    ['trail', { trail: aTrail({ attempt: { ...AN_ATTEMPT, assignedAt: 'now' } }) }],
   ])('say which part of which task cannot be read: the %s %j', (part, over) => {
     const stored = { ...aStoredTask(aTask()), ...over };
     expect(() => decodeTask(stored)).toThrowError(

@@ -4,7 +4,7 @@ import type { AgentContext } from '../../src/agent/context.ts';
 import { defineAgent } from '../../src/agent/define-agent.ts';
 import type { HeartPost, HeldChange } from '../../src/worker/heart.ts';
 import { anId } from '../support/builders.ts';
-import { aWorker, Harness, INCARNATION, WORKER } from './harness.ts';
+import { aWorker, Harness, INCARNATION, type Order, WORKER } from './harness.ts';
 
 /** Runs until told how to end, from outside or through its signal. */
 function held(name = 'held', over: { exclusive?: boolean; heedless?: boolean } = {}) {
@@ -332,6 +332,18 @@ describe('reports are kept until released', () => {
     await h.runtime.advance(60_000);
     expect((await h.reports()).length).toBeLessThanOrEqual(5_100 * 9);
     expect((await h.heartbeat()).ready).toBe(false);
+    await h.stop(1_000);
+  });
+
+  it('learns soon, without waiting for its next regular heartbeat, that enough was decided for it to take work again', async () => {
+    const h = await aWorker([], { heartbeatIntervalMs: 10_000, instanceTtlMs: 30_000, slots: 300 });
+    const orders: Order[] = [];
+    for (let i = 0; i < 17; i++) orders.push(...(await h.assign(...Array.from({ length: 300 }, () => ({})))));
+    expect(h.worker.stats().ready).toBe(false);
+    await h.release(...orders.slice(0, 500));
+    await h.runtime.advance(1_000);
+    expect(h.worker.stats()).toMatchObject({ done: 4_600, ready: true });
+    expect((await h.heartbeat()).ready).toBe(true);
     await h.stop(1_000);
   });
 

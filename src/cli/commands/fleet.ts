@@ -14,7 +14,7 @@ export function addFleetCommands(program: Command, run: Run): void {
     about: 'the processes that run attempts',
     read: (client) => client.workers(),
     columns: workerColumns,
-    none: 'no worker is there; start one with "agent-system --role worker"',
+    none: 'no worker is there; start one with "agent-system --role worker" and the same keys as the coordinators',
   });
   list(program, run, {
     noun: 'instances',

@@ -29,7 +29,7 @@ export function addTaskCommands(program: Command, run: Run): void {
   tasks
     .command('cancel')
     .argument('<id...>', 'ids of tasks')
-    .option('--reason <text>', 'why; stands in the history of the task')
+    .option('--reason <text>', 'why; stands in the task as the message of its error')
     .description('cancel tasks, whether they wait or run')
     .addHelpText('after', examples('tasks cancel ID', 'tasks cancel ID ID --reason "wrong input"'))
     .action((ids: string[], { reason }: { reason?: string }) =>

@@ -137,10 +137,10 @@ class UnitWriter {
     return { ok: true, already: false, repaired };
   }
 
-  /** A reserved task stands in its lane for this purpose: it comes back or is assigned. `min` looks for itself. */
+  /** A reserved task stands in its lane for this purpose: it comes back or is assigned. All others look for themselves. */
   #stands(id: string, change: IndexChange): boolean {
-    if ('lane' in change) return this.#shard.lanes.has(change.lane, id) || this.#shard.reservations.has(id);
-    return change.do === 'add' && this.#shard.indexes.has(change.index, change.member);
+    if (!('lane' in change)) return false;
+    return !this.#shard.lanes.has(change.lane, id) && this.#shard.reservations.has(id);
   }
 }
 

@@ -98,15 +98,23 @@ export class Connection {
     return this.#told(name, name, args);
   }
 
-  /** Commands that see and make one moment of the store: all or none of them are done. */
-  async together(shown: string, commands: (readonly [name: string, ...args: Argument[]])[]): Promise<unknown[]> {
-    return this.#timed(shown, async () => {
-      const replies = await this.#redis.multi(commands as unknown as [string, ...string[]][]).exec();
-      return (replies ?? []).map(([error, reply]) => {
-        if (error) throw error;
-        return reply;
+  /**
+   * Commands that see and make one moment of the store: all or none of them are done. Null: none, because the server is
+   * out of memory, when it discards every transaction, even one that only reads.
+   */
+  async together(shown: string, commands: (readonly [name: string, ...args: Argument[]])[]): Promise<unknown[] | null> {
+    try {
+      return await this.#timed(shown, async () => {
+        const replies = await this.#redis.multi(commands as unknown as [string, ...string[]][]).exec();
+        return (replies ?? []).map(([error, reply]) => {
+          if (error) throw error;
+          return reply;
+        });
       });
-    });
+    } catch (error) {
+      if (isDiscarded(error)) return null;
+      throw error;
+    }
   }
 
   /** By its hash; the text goes along only when the server does not know it (any more), which runs nothing. */
@@ -184,6 +192,11 @@ export function blockingClient(address: RedisAddress, name: string): Redis {
     // Whoever waits on this connection gets the error of its own command.
   });
   return redis;
+}
+
+function isDiscarded(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && cause.message.startsWith('EXECABORT');
 }
 
 export function isUnknownScript(error: unknown): boolean {

@@ -111,9 +111,10 @@ class RedisStore implements port.Store {
 
   async read(shard: number, ids: string[], parts: port.ReadParts = {}) {
     const question = new RecordQuestion(ids, parts);
-    const [time, ...replies] = question.isNarrow
-      ? await this.#connection.together('read', [['time'], ...question.commands(this.#tag(shard))])
-      : ((await this.#run('read', shard, question.script())) as Reply[]);
+    const tag = this.#tag(shard);
+    const narrow =
+      question.isNarrow && (await this.#connection.together('read', [['time'], ...question.commands(tag)]));
+    const [time, ...replies] = narrow || ((await this.#run('read', shard, question.script())) as Reply[]);
     return { now: timeOf(time as Reply), tasks: question.answer(replies) };
   }
 

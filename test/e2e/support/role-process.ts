@@ -2,7 +2,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { within } from './eventually.ts';
+import { Hopeless, within } from './eventually.ts';
 import { endWithTest } from './process-guard.ts';
 
 export type RoleName = 'coordinator' | 'distributor' | 'worker' | 'all';
@@ -79,7 +79,7 @@ export class RoleProcess {
   says(sentence: string, { ms = 10_000, since = 0 }: { ms?: number; since?: number } = {}): Promise<LogLine> {
     return within(ms, `${this.id} logs "${sentence}"`, () => {
       const line = this.said(sentence, since);
-      if (!line && !this.alive) throw new Error(`it ended: ${this.text.slice(-2_000)}`);
+      if (!line && !this.alive) throw new Hopeless(`${this.id} ended: ${this.text.slice(-2_000)}`);
       return line;
     }) as Promise<LogLine>;
   }
@@ -100,7 +100,7 @@ export class RoleProcess {
 
   async ready(ms = 15_000): Promise<this> {
     await within(ms, `${this.role} ${this.id} is ready`, async () => {
-      if (!this.alive) throw new Error(`it ended: ${this.text.slice(-2_000)}`);
+      if (!this.alive) throw new Hopeless(`${this.id} ended: ${this.text.slice(-2_000)}`);
       const { status, body } = await this.get('/ready');
       if (status !== 200) throw new Error(JSON.stringify(body));
       return true;
