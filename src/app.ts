@@ -22,6 +22,7 @@ import { FleetView } from './fleet/fleet-view.ts';
 import { RegistrationKeeper } from './fleet/registration.ts';
 import { type GateState, StoreGate } from './fleet/store-gate.ts';
 import { healthOf, type ProcessState, readinessOf, statusOf } from './health.ts';
+import { listenOn } from './listen.ts';
 import { type KeyRing, keyRing, keyRingFromSecret } from './message/keys.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
@@ -37,6 +38,7 @@ import { TaskService } from './service/task-service.ts';
 import { Waiters } from './service/waiters.ts';
 import type { Store, StoreCheck } from './store/store.ts';
 import { StoreClock } from './store/store-clock.ts';
+import { watchStore } from './store-watch.ts';
 import type { SystemPolicy } from './task/policy.ts';
 import { VERSION } from './version.ts';
 import type { Heart, HeartSettings } from './worker/heart.ts';
@@ -217,6 +219,7 @@ class System implements RunningSystem {
       this.#feed?.start();
       await this.#startRoles();
       this.#gate.watch();
+      void this.#watchStore();
       this.#phase = 'running';
       this.#parts.logger.info({ store: this.#check?.description, durability: this.#check?.durability }, 'Ready');
       this.#settleReady.resolve();
@@ -237,10 +240,25 @@ class System implements RunningSystem {
       onAway: (message) => logger.error({ reason: message }, 'Redis connection failed'),
       onNoIdentity: () => logger.warn('Waiting for a coordinator: none has set up this store yet'),
     });
-    for (const warning of check.warnings) logger.warn(warning);
-    this.#check = check;
+    this.#checked(check);
     this.#policy.deployment = identity.uuid;
     this.#gate.open(identity);
+  }
+
+  #watchStore(): Promise<void> {
+    const { store } = this.#parts;
+    const { cleanupIntervalMs: everyMs } = this.#policy;
+    const onCheck = (check: StoreCheck) => this.#checked(check);
+    return watchStore({ store, runtime: systemRuntime, everyMs, signal: this.#opening.signal, onCheck });
+  }
+
+  /** What changed since the last check is said once; as long as it lasts, health and readiness say it. */
+  #checked(check: StoreCheck): void {
+    const { logger } = this.#parts;
+    const known = new Set([...(this.#check?.problems ?? []), ...(this.#check?.warnings ?? [])]);
+    for (const problem of check.problems) if (!known.has(problem)) logger.error(problem);
+    for (const warning of check.warnings) if (!known.has(warning)) logger.warn(warning);
+    this.#check = check;
   }
 
   async #startRoles(): Promise<void> {
@@ -406,28 +424,6 @@ class System implements RunningSystem {
       workers: () => this.roles?.workers.map((worker) => worker.stats()) ?? [],
       cluster: this.#cluster,
     });
-  }
-}
-
-async function listenOn(
-  api: Api,
-  { host, port, mayMove }: { host: string; port: number; mayMove: boolean },
-  logger: Logger,
-): Promise<string> {
-  try {
-    return (await api.listen({ host, port })).url;
-  } catch (error) {
-    const { code } = error as { code?: string };
-    if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error;
-    if (code === 'EADDRINUSE' && mayMove) {
-      const { url } = await api.listen({ host, port: 0 });
-      logger.warn({ wanted: port, url }, 'The default port is in use: listening on a free one');
-      return url;
-    }
-    const why = code === 'EADDRINUSE' ? 'is in use' : 'cannot be listened on';
-    throw new ConfigurationError([
-      `port ${port} of ${host} ${why} (${code}): stop what listens there, or choose another with --port`,
-    ]);
   }
 }
 

@@ -70,5 +70,5 @@ function agentStatus({ phase, roles }: ProcessState): HealthView['agent_status']
 function storeReasons({ gate, connected, check }: ProcessState): string[] {
   if (connected === false) return ['Redis is away: it is being tried again'];
   if (check === null) return ['the store has not been checked yet'];
-  return gate.open ? [] : [gate.reason];
+  return gate.open ? check.problems : [gate.reason];
 }

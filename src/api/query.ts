@@ -60,9 +60,10 @@ function valuesUpTo(max: number) {
 }
 
 export function wholeNumber(min: number, max: number) {
-  const problem = `is not a whole number from ${min} to ${max}`;
+  const error = ({ input }: { input?: unknown }) =>
+    `is ${JSON.stringify(String(input).slice(0, 80))}, wanted a whole number from ${min} to ${max}`;
   return one
-    .regex(/^\d{1,12}$/, { error: problem })
+    .regex(/^\d{1,12}$/, { error })
     .transform(Number)
-    .refine((value) => value >= min && value <= max, { error: problem });
+    .refine((value) => value >= min && value <= max, { error });
 }

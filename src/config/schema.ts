@@ -166,7 +166,8 @@ const limits = {
     'Ended tasks beyond so many bytes are pruned early, oldest first.',
   ),
   IDEMPOTENCY_TTL: setting(duration('1s', '365d'), '24h', 'How long the `key` of a task is remembered.'),
-  MAX_PAYLOAD_BYTES: setting(bytes('1KiB', '256MiB'), '1MiB', 'Size of an input or a result at most.'),
+  // Escaped twice and in base64, the worst of 16 MiB still fits one envelope.
+  MAX_PAYLOAD_BYTES: setting(bytes('1KiB', '16MiB'), '1MiB', 'Size of an input or a result at most.'),
   RETRY_MAX_ATTEMPTS: setting(wholeNumber(1, 100), '3', 'Attempts of a task that does not say, the first included.'),
   RETRY_BACKOFF: setting(
     duration('0s', '24h'),

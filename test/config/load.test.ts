@@ -91,7 +91,7 @@ describe('loadConfig', () => {
     ['CLEANUP_INTERVAL', '30', 'wanted a duration from 50ms to 24h, such as 250ms, 30s, 5m or 1h'],
     ['DRAIN_TIMEOUT', '25h', 'wanted a duration from 0s to 24h, such as 250ms, 30s, 5m or 1h'],
     ['PRIORITY_AGEING', 'on', 'wanted a duration from 1ms to 365d, such as 250ms, 30s, 5m or 1h, or off'],
-    ['MAX_PAYLOAD_BYTES', '1M', 'wanted a size from 1KiB to 256MiB, such as 64KiB or 1MiB'],
+    ['MAX_PAYLOAD_BYTES', '1M', 'wanted a size from 1KiB to 16MiB, such as 64KiB or 1MiB'],
     ['LOG_LEVEL', 'loud', 'wanted one of trace, debug, info, warn, error, fatal, silent'],
     ['LOG_LEVEL', 'constructor', 'wanted one of trace, debug, info, warn, error, fatal, silent'],
     ['BROKER', 'kafka', 'wanted one of memory, redis'],

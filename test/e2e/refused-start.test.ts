@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Cluster, emptyCluster, INSTANCE_TTL_MS } from './support/cluster.ts';
+import { within } from './support/eventually.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -30,6 +31,20 @@ it('refuses a Redis that evicts keys, unless told why that is accepted', async (
   accepted.signal('SIGTERM');
   expect((await accepted.exited).code).toBe(0);
   await redis('maxmemory-policy', 'noeviction');
+});
+
+it('stops taking work from a Redis whose eviction policy is changed under it, and says why', async () => {
+  const role = await cluster.start('coordinator', 'watchful', { CLEANUP_INTERVAL: '300ms' }).ready();
+  await redis('maxmemory-policy', 'allkeys-lru');
+  const unready = await within(5_000, 'the role is not ready', async () => {
+    const { status, body } = await role.get('/ready');
+    return status === 503 ? JSON.stringify(body) : null;
+  });
+  expect(unready).toContain('maxmemory-policy allkeys-lru, wanted noeviction');
+  expect((await role.get('/health')).status).toBe(200);
+  await redis('maxmemory-policy', 'noeviction');
+  await role.ready();
+  await role.kill();
 });
 
 it('refuses a Redis without an append-only file where one is required', async () => {

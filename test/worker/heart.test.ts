@@ -22,6 +22,11 @@ describe('the choice of a distributor', () => {
     expect(choose('w', [instance('a', { role: 'all' })])).toBe('a');
   });
 
+  it('is not one that was seen in the future: the clock was set back since, and it may be dead', () => {
+    expect(choose('w', [instance('a', { seenAt: 3_600_000 }), instance('b')])).toBe('b');
+    expect(choose('w', [instance('a', { seenAt: 3_600_000 })])).toBe(null);
+  });
+
   it('spreads workers, and moves only those whose distributor goes', () => {
     const all = ['a', 'b', 'c'].map((id) => instance(id));
     const before = new Map(workers.map((worker) => [worker, choose(worker, all)]));
