@@ -113,7 +113,16 @@ async function makeParts(config: Config, extras: SystemExtras): Promise<Parts> {
   for (const agent of await loadAgents(config.work.agents, process.cwd())) agents.add(agent);
   for (const agent of extras.agents ?? []) agents.add(agent);
   const keys = config.keys ? keyRing(config.keys.generations) : keyRingFromSecret(randomBytes(MEMORY_KEY_BYTES));
-  const made = await makeStore(config, systemRuntime, metrics.storeHooks);
+  const { onCommand, onConnection } = metrics.storeHooks;
+  const made = await makeStore(config, systemRuntime, {
+    onCommand,
+    onConnection: (change) => {
+      onConnection(change);
+      const where = `connection for ${change.purpose}`;
+      if (change.state === 'lost') observe({ type: 'store.away', where, message: 'it was cut, and is tried again' });
+      if (change.state === 'reconnected') observe({ type: 'store.back', where, message: 'connected again' });
+    },
+  });
   const store = extras.wrapStore?.(made) ?? made;
   return { agents, keys, store, logger, metrics, observe };
 }
@@ -237,7 +246,7 @@ class System implements RunningSystem {
       shards: this.#policy.shards,
       claims,
       signal: this.#opening.signal,
-      onAway: (message) => logger.error({ reason: message }, 'Redis connection failed'),
+      onAway: (message) => logger.error({ reason: message, next: 'it is tried again' }, 'Redis connection failed'),
       onNoIdentity: () => logger.warn('Waiting for a coordinator: none has set up this store yet'),
     });
     this.#checked(check);
@@ -359,8 +368,9 @@ class System implements RunningSystem {
   #fail(code: number, error: unknown): void {
     this.#settleReady.reject(error);
     if (this.#stopping !== null) return;
-    const message = error instanceof Error ? error.message : String(error);
-    this.#parts.logger.fatal({ err: error, code }, message);
+    const { logger } = this.#parts;
+    if (error instanceof ConfigurationError) for (const problem of error.problems) logger.fatal({ code }, problem);
+    else logger.fatal({ err: error, code }, error instanceof Error ? error.message : String(error));
     this.#stopping = this.#stop(code);
   }
 

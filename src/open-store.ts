@@ -7,6 +7,8 @@ import { patiently } from './store/patience.ts';
 import { STORE_SCHEMA, type Store, type StoreCheck, type StoreIdentity } from './store/store.ts';
 
 const IDENTITY_LOOK_MS = 500;
+/** A store that stays away is spoken of again and again, but not with every try. */
+const TELL_EVERY_MS = 10_000;
 
 /** Makes the store that the configuration names, without reaching for it yet. The server's client is loaded on demand. */
 export async function makeStore(config: Config, runtime: Runtime, hooks: StoreHooks = {}): Promise<Store> {
@@ -62,14 +64,15 @@ export interface OpenOptions {
  */
 export async function openStore(options: OpenOptions): Promise<OpenedStore> {
   const { store, runtime, signal, onAway } = options;
-  let told = false;
+  let toldAt = Number.NEGATIVE_INFINITY;
   const patience = {
     runtime,
     tries: Number.POSITIVE_INFINITY,
     signal,
     onAway: (error: Error) => {
-      if (!told) onAway(error.message);
-      told = true;
+      if (runtime.now() - toldAt < TELL_EVERY_MS) return;
+      toldAt = runtime.now();
+      onAway(error.message);
     },
   };
   const check = await patiently(() => store.check(), patience).catch(asRefusal);

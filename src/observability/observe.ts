@@ -84,7 +84,7 @@ function tell(observation: Exclude<Observation, { type: 'attempt.log' }>, log: L
     case 'task.moved':
       return tellMove(observation, log);
     case 'message.rejected':
-      return log('warn', NOT_OURS.has(observation.reason) ? FORGED : 'Message rejected', fields);
+      return tellRejected(observation.reason, log, fields);
     case 'leader.lost':
       return log(ORDERLY.has(observation.why) ? 'info' : 'warn', 'Shard ownership lost', fields);
     case 'distributor.changed':
@@ -142,6 +142,12 @@ const MOVES: Record<string, { level: Level; sentence: string }> = {
   'task.cancelled': { level: 'info', sentence: 'Task cancelled' },
   'task.retried': { level: 'info', sentence: 'Task retried' },
 };
+
+/** What does not verify is mostly signed with another secret: that is the first thing to look at. */
+function tellRejected(reason: string, log: Log, fields: () => object): void {
+  if (!NOT_OURS.has(reason)) return log('warn', 'Message rejected', fields);
+  log('warn', FORGED, () => ({ ...fields(), next: 'compare A2A_TOKEN_SECRET of all processes' }));
+}
 
 function tellMove({ event, id, agent, state, facts }: Of<'task.moved'>, log: Log): void {
   const told = MOVES[event];

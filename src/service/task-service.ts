@@ -12,7 +12,7 @@ import { scoreOf } from '../scheduling/order.ts';
 import { unitOf } from '../store/commit.ts';
 import { backoffMs, patiently } from '../store/patience.ts';
 import { type Commit, type Durability, holderOf, type Post, type ReadParts, UNITS_MAX } from '../store/store.ts';
-import { decodeTask } from '../task/codec.ts';
+import { decodeTask, type StoredTask } from '../task/codec.ts';
 import { isTaskId, shardOf } from '../task/id.ts';
 import { isTerminal, type TaskRecord } from '../task/task.ts';
 import { type Command, type TaskMessage, transition } from '../task/transition.ts';
@@ -212,7 +212,7 @@ export class TaskService {
     const run = async (ids: string[]) => {
       const read = () => clock.learn(() => store.read(shard, ids, parts));
       const { tasks } = await patiently(read, { runtime, tries: READ_TRIES });
-      return tasks.map((task) => task && decodeTask(task));
+      return tasks.map((task) => task && readable(task));
     };
     return new Batcher({ runtime, sizeMax: UNITS_MAX, flightsMax: 4, run });
   }
@@ -257,6 +257,15 @@ export class TaskService {
   }
 }
 
+/** The fault of a record that was written over is for whoever asked for that one. */
+function readable(task: StoredTask): TaskRecord | Error {
+  try {
+    return decodeTask(task);
+  } catch (error) {
+    return error as Error;
+  }
+}
+
 function notFound(id: string): AgentSystemError {
   const form = isTaskId(id) ? '' : ' (a task id has 25 letters and digits)';
   return new AgentSystemError('NOT_FOUND', `there is no task ${JSON.stringify(id.slice(0, 80))}${form}`, {
@@ -264,10 +273,16 @@ function notFound(id: string): AgentSystemError {
   });
 }
 
+const DONE: Record<string, string> = { cancel: 'cancelled', retry: 'retried' };
+
 function wrongState(task: TaskRecord, command: string): AgentSystemError {
-  return new AgentSystemError('WRONG_STATE', `task ${task.id} is ${task.state}: it cannot ${command}`, {
-    details: { id: task.id, state: task.state },
-  });
+  return new AgentSystemError(
+    'WRONG_STATE',
+    `task ${task.id} is ${task.state}: it cannot be ${DONE[command] ?? command}`,
+    {
+      details: { id: task.id, state: task.state },
+    },
+  );
 }
 
 /** Only callers in this process can hand in what is not JSON. */

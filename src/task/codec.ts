@@ -1,5 +1,5 @@
 import { AgentSystemError } from '../errors.ts';
-import type { TaskRecord, TaskSpec, TaskState, TaskTrail } from './task.ts';
+import { isActive, type TaskRecord, type TaskSpec, type TaskState, type TaskTrail } from './task.ts';
 
 /** A record as the store keeps it: state and version to compare, texts it never looks into. */
 export interface StoredTask {
@@ -13,6 +13,8 @@ export interface StoredTask {
   trail: string;
   input?: string;
   result?: string;
+  /** What the store found in place of version and state, which then say nothing: someone wrote over them. */
+  unreadable?: string;
 }
 
 /**
@@ -20,6 +22,9 @@ export interface StoredTask {
  * @throws RECORD_UNREADABLE when someone else wrote over a part
  */
 export function decodeTask(stored: StoredTask): TaskRecord {
+  if (stored.unreadable !== undefined) {
+    throw unreadable(stored.id, 'version', 'is none', stored.unreadable);
+  }
   const gap = stored.spec.indexOf(' ');
   const sealed = { seal: stored.spec.slice(0, gap), text: stored.spec.slice(gap + 1) };
   const record: TaskRecord = {
@@ -30,6 +35,9 @@ export function decodeTask(stored: StoredTask): TaskRecord {
     sealed,
     trail: parse<TaskTrail>(stored.id, 'trail', stored.trail, isTrail),
   };
+  if (isActive(record.state) && !record.trail.attempt) {
+    throw unreadable(stored.id, 'trail', `names no attempt of a task that is ${record.state}`, stored.trail);
+  }
   if (stored.input !== undefined) record.input = stored.input;
   if (stored.result !== undefined) record.result = stored.result;
   return record;

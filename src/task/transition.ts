@@ -309,6 +309,7 @@ function cancel(draft: Draft, command: Of<'cancel'>): void {
 /** A person gives an ended task a new set of attempts. The fence goes on growing, so old reports stay refused. */
 function retryByHand(draft: Draft, score: number): void {
   draft.trail.used = 0;
+  draft.trail.attemptNumber = 0;
   draft.trail.crashes = 0;
   delete draft.trail.losses;
   delete draft.trail.endedAt;

@@ -35,6 +35,11 @@ describe('check', () => {
     expect(description).toMatch(new RegExp(`^Redis 7\\.\\S+ at 127\\.0\\.0\\.1:${server.port}, database 3$`));
   });
 
+  it('refuses a database that the server does not have, where the client would go on with database 0', async () => {
+    const { problems } = await check({ connection: { port: server.port, db: 99 } });
+    expect(problems).toEqual([expect.stringMatching(/no database 99 .*out of range.*REDIS_DB/)]);
+  });
+
   it('refuses it where an append-only file is required', async () => {
     expect((await check({ requireAof: true })).problems).toEqual([expect.stringContaining('REDIS_REQUIRE_AOF')]);
   });

@@ -10,6 +10,7 @@ import { systemRuntime } from '../../src/runtime/system-runtime.ts';
 import { patiently } from '../../src/store/patience.ts';
 import { createRedisStore } from '../../src/store/redis/redis-store.ts';
 import type { Commit, CommitReply, Store, Unit } from '../../src/store/store.ts';
+import { blockOf } from '../../src/task/id.ts';
 import { A_LANE, anId, aUnit, outOfLane, T0 } from '../support/builders.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
 
@@ -268,5 +269,44 @@ describe('more waiting reads than connections', () => {
     await sleep(100);
     await store.report(0, { worker: 'w', incarnation: '1-a', envelope: 'late', hint: null });
     for (const batches of await Promise.all(readings)) expect(batches[0]?.entries[0]?.fields).toEqual({ e: 'late' });
+  });
+});
+
+describe('a Redis into which someone wrote', () => {
+  it('answers all records but the one that was written over, which says so', async () => {
+    const { store, admin } = await opened();
+    const [broken, whole] = [aUnit(), aUnit()];
+    await store.commit(0, commitOf('first', broken, whole));
+    for (const meta of ['junk', '1 z op', '99999999999999999999 q op']) {
+      await admin.hset(`{fault:0}:m:${blockOf(broken.id)}`, broken.id.slice(blockOf(broken.id).length), meta);
+      const expected = [
+        { id: broken.id, unreadable: meta },
+        { id: whole.id, version: 1 },
+      ];
+      expect((await store.read(0, [broken.id, whole.id])).tasks).toMatchObject(expected);
+      const block = await store.readBlock(0, blockOf(broken.id));
+      expect(block).toContainEqual(expect.objectContaining({ id: broken.id, unreadable: meta }));
+    }
+  });
+
+  it('answers all instances but the one that was written over', async () => {
+    const { store, admin } = await opened();
+    const instance = { id: 'd1', role: 'distributor', host: 'h', pid: 1, version: '1', url: null };
+    const registered = { ...instance, agents: [], metadata: {}, facts: {} };
+    await store.register({ instance: registered, nonce: 'n', ttlMs: 1_000 });
+    await admin.hset('{fault:0}:instances', 'junk', 'x', 'copy', (await admin.hget('{fault:0}:instances', 'd1'))!);
+    expect((await store.instances()).instances.map(({ id }) => id)).toEqual(['d1']);
+  });
+
+  it('moves a lane back to where it belongs with the next repair', async () => {
+    const { store, admin } = await opened();
+    const unit = aUnit();
+    await store.commit(0, commitOf('first', unit));
+    await admin.zadd('{fault:0}:heads', 9e15, A_LANE);
+    await admin.zadd('{fault:0}:parked', 9e15, A_LANE);
+    const repair = { ...unit, expect: 1, repair: true as const };
+    expect((await store.commit(0, commitOf('repair', repair))).units).toMatchObject([{ ok: true, repaired: 1 }]);
+    expect((await store.queues(0, 10)).queues).toMatchObject([{ lane: A_LANE, length: 1, paused: false }]);
+    expect(await admin.zscore('{fault:0}:heads', A_LANE)).toBe(await admin.zscore(`{fault:0}:lane:${A_LANE}`, unit.id));
   });
 });

@@ -22,6 +22,16 @@ describe('records as the store keeps them', () => {
     expect(trail.attempt).toEqual(AN_ATTEMPT);
   });
 
+  it('cannot be read when a worker should have them and no attempt says which', () => {
+    const stored = { ...aStoredTask(aTask()), state: 'running' as const, trail: aTrail({ attempt: undefined }) };
+    expect(() => decodeTask(stored)).toThrowError(/names no attempt of a task that is running/);
+  });
+
+  it('cannot be read when their version was written over', () => {
+    const stored = { ...aStoredTask(aTask()), unreadable: 'junk' };
+    expect(() => decodeTask(stored)).toThrowError(expect.objectContaining({ code: 'RECORD_UNREADABLE' }));
+  });
+
   it('have no input and no result when these were not read', () => {
     const { input, result, ...stored } = aStoredTask(aTask({ state: 'completed' }));
     expect(decodeTask(stored)).not.toHaveProperty('input');

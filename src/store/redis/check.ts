@@ -23,11 +23,17 @@ interface Facts {
   config: Map<string, string>;
   unseen: string[];
   writeError: string | null;
+  /** Why the database cannot be used. The client goes on with database 0 when it cannot select another. */
+  selectError: string | null;
 }
 
 export async function checkRedis(connection: Connection, options: CheckOptions): Promise<StoreCheck> {
   const facts = await factsOf(connection, options.probe);
   const problems = [...problemsOf(facts), ...aofProblems(facts, options.requireAof)];
+  if (facts.selectError)
+    problems.push(
+      `Redis has no database ${connection.database} (${facts.selectError}), wanted one that exists: set REDIS_DB, or the number at the end of REDIS_URL, to 0, or raise "databases" in redis.conf.`,
+    );
   const warnings = warningsOf(facts);
   const version = facts.info.get('redis_version') ?? 'of unknown version';
   const description = `Redis ${version} at ${connection.address}, database ${connection.database}`;
@@ -110,7 +116,8 @@ async function factsOf(connection: Connection, probe: string): Promise<Facts> {
     if (Array.isArray(value) && typeof value[1] === 'string') config.set(name, value[1]);
     else if (name !== 'maxmemory-policy' || !info.has('maxmemory_policy')) unseen.push(name);
   }
-  return { info, config, unseen, writeError: await tryWrite(connection, probe) };
+  const selectError = await refusalOf(connection.call('select', [connection.database]));
+  return { info, config, unseen, writeError: await tryWrite(connection, probe), selectError };
 }
 
 /** A full server is not an unwritable one: it still lets work drain. */
@@ -121,9 +128,24 @@ async function tryWrite(connection: Connection, probe: string): Promise<string |
     return null;
   } catch (error) {
     if (error instanceof StoreUnavailableError && !connection.connected) throw error;
-    const cause = (error as Error).cause;
-    return cause instanceof Error ? cause.message : (error as Error).message;
+    return reasonOf(error);
   }
+}
+
+async function refusalOf(call: Promise<unknown>): Promise<string | null> {
+  try {
+    await call;
+    return null;
+  } catch (error) {
+    if (error instanceof StoreUnavailableError) throw error;
+    return reasonOf(error);
+  }
+}
+
+/** What the server itself said. */
+function reasonOf(error: unknown): string {
+  const { cause, message } = error as Error;
+  return cause instanceof Error ? cause.message : message;
 }
 
 async function unlessRefused(call: Promise<unknown>): Promise<unknown> {

@@ -21,8 +21,18 @@ export function registeredInstances(entries: string[], facts: string[], seen: st
   const factsOf = pairs(facts);
   const seenOf = pairs(seen);
   return [...pairs(entries)]
-    .map(([id, entry]) => registeredInstance(entry, factsOf.get(id) ?? null, seenOf.get(id) ?? null))
+    .flatMap(([id, entry]) => readable(id, entry, factsOf.get(id) ?? null, seenOf.get(id) ?? null))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** None for an entry that no code of ours wrote: it must not hide the others, by which workers find their distributor. */
+function readable(id: string, entry: string, facts: string | null, seenAt: string | null): RegisteredInstance[] {
+  try {
+    const instance = registeredInstance(entry, facts, seenAt);
+    return instance.id === id && Number.isFinite(instance.startedAt) ? [instance] : [];
+  } catch {
+    return [];
+  }
 }
 
 /** `[a, 1, b, 2]` as a map. */

@@ -1,4 +1,3 @@
-import { AgentSystemError } from '../../errors.ts';
 import type { StoredTask } from '../../task/codec.ts';
 import { blockOf } from '../../task/id.ts';
 import type { TaskState } from '../../task/task.ts';
@@ -44,20 +43,13 @@ export function partsOf({ input, result }: ReadParts): string {
 /** @param texts what stands under the suffixes of `parts`, from `at` on */
 export function storedTask(id: string, meta: string, parts: string, texts: readonly Reply[], at: number): StoredTask {
   const gap = meta.indexOf(' ');
+  const version = Number(meta.slice(0, gap));
   const state = STATES[meta[gap + 1]!];
-  if (gap < 1 || !state)
-    throw new AgentSystemError(
-      'RECORD_UNREADABLE',
-      `task ${id} stands in Redis as "${meta}", wanted version, state, operation`,
-    );
-  const task: StoredTask = {
-    id,
-    version: Number(meta.slice(0, gap)),
-    state,
-    op: meta.slice(gap + 3),
-    spec: '',
-    trail: '',
-  };
+  // Told with the record, not thrown: one that was written over must not hide those that were read along with it.
+  if (!state || !(gap > 0 && Number.isSafeInteger(version))) {
+    return { id, version: 0, state: 'queued', op: '', spec: '', trail: '', unreadable: meta };
+  }
+  const task: StoredTask = { id, version, state, op: meta.slice(gap + 3), spec: '', trail: '' };
   for (let k = 0; k < parts.length; k++) {
     const text = texts[at + k] as string | null;
     const letter = parts[k];
