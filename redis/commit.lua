@@ -333,7 +333,10 @@ local function write_events()
     end
     events = table.concat(kept, ';')
   end
-  if events ~= '' then call('XADD', base .. 'events', 'MAXLEN', '~', EVENTS_MAX, '*', 'e', events) end
+  if events == '' then return end
+  -- An entry holds what a whole commit did, so a bound in entries alone would be none in bytes.
+  local most = math.max(1, math.min(EVENTS_MAX, math.floor(EVENTS_BYTES_MAX / #events)))
+  call('XADD', base .. 'events', 'MAXLEN', '~', most, '*', 'e', events)
 end
 
 -- It moves to before the first entry with a lost unit; what was written for later ones is recognised when it comes

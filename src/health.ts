@@ -67,8 +67,9 @@ function agentStatus({ phase, roles }: ProcessState): HealthView['agent_status']
   return busy ? 'busy' : 'ready';
 }
 
+/** A list of its own: callers add to it. */
 function storeReasons({ gate, connected, check }: ProcessState): string[] {
   if (connected === false) return ['Redis is away: it is being tried again'];
   if (check === null) return ['the store has not been checked yet'];
-  return gate.open ? check.problems : [gate.reason];
+  return gate.open ? [...check.problems] : [gate.reason];
 }

@@ -92,7 +92,7 @@ describe('the report reader', () => {
     meddle.before = async ({ units }) => void sizes.push(units.length);
     for (let i = 0; i < 3; i++) {
       const ref = await worker.take(await world.submit());
-      await worker.report([{ ...completed(ref, 1, world.now()), result: `"${'x'.repeat(9 * 1024 * 1024)}"` }]);
+      await worker.report([completed(ref, 1, world.now(), `"${'x'.repeat(9 * 1024 * 1024)}"`)]);
     }
     await begin();
     expect(sizes).toEqual([1, 1, 1]);

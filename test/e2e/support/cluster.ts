@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { HistoryLine, TaskView } from '../../../src/task/view.ts';
-import { pause, within } from './eventually.ts';
+import { Hopeless, pause, within } from './eventually.ts';
 import { RedisProcess } from './redis-process.ts';
 import { type RoleName, RoleProcess } from './role-process.ts';
 
@@ -150,22 +150,29 @@ export class Cluster {
   }
 
   async task(id: string): Promise<TaskView> {
-    const { status, body } = await this.call(`/v1/tasks/${id}`);
-    if (status !== 200) throw new Error(`task ${id} answered ${status}: ${JSON.stringify(body)}`);
-    return body;
+    return this.#read(`/v1/tasks/${id}`);
+  }
+
+  /** A coordinator that was just started answers 503 until it has opened the store. */
+  async #read<T>(path: string): Promise<T> {
+    return within(10_000, `GET ${path} is answered`, async () => {
+      const { status, body } = await this.call(path);
+      if (status === 200) return body as T;
+      const said = `GET ${path} answered ${status}: ${JSON.stringify(body)}`;
+      throw status === 503 ? new Error(said) : new Hopeless(said);
+    }) as Promise<T>;
   }
 
   async history(id: string): Promise<HistoryLine[]> {
-    const { body } = await this.call(`/v1/tasks/${id}/history`);
-    return (body as { history: HistoryLine[] }).history;
+    return (await this.#read<{ history: HistoryLine[] }>(`/v1/tasks/${id}/history`)).history;
   }
 
   /** Tasks of all pages, without inputs and results. */
   async list(): Promise<TaskView[]> {
     const tasks: TaskView[] = [];
     for (let cursor = ''; ; ) {
-      const { body } = await this.call(`/v1/tasks?limit=${PAGE}${cursor && `&cursor=${cursor}`}`);
-      const page = body as { tasks: TaskView[]; nextCursor?: string | null };
+      const path = `/v1/tasks?limit=${PAGE}${cursor && `&cursor=${cursor}`}`;
+      const page = await this.#read<{ tasks: TaskView[]; nextCursor?: string | null }>(path);
       tasks.push(...page.tasks);
       if (!page.nextCursor) return tasks;
       cursor = encodeURIComponent(page.nextCursor);
