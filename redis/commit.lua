@@ -13,6 +13,7 @@ Letters: a already, c conflict, r not reserved, e exists, p repaired; nothing = 
 --@include prelude
 --@include lanes
 local MAIL_MAX, MAIL_TTL, EVENTS_MAX, QUARANTINE_MAX, RELEASED_TTL = 20000, 86400, 100000, 1000, 3600
+local EVENTS_BYTES_MAX = 32 * 1024 * 1024
 local sub = string.sub
 local op, epoch, from, total, order = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local p = 6

@@ -6,13 +6,19 @@ import { decodeReadable } from './decode-readable.ts';
 import { commitOwned, type OwnerContext } from './owner-context.ts';
 
 const BLOCKS_PER_TICK = 50;
+/** On their way together: one after another they would fall behind what a busy store is given. */
+const BLOCKS_AT_ONCE = 10;
 
 /** Deletes ended tasks by age. Walks blocks by the earliest time something in them expires; answers how many tasks went. */
 export async function prune(context: OwnerContext): Promise<number> {
   const { store, shard, clock } = context;
   const { entries } = await store.range(shard, 'expiry', clock.now(), BLOCKS_PER_TICK);
   let pruned = 0;
-  for (const [block] of entries) pruned += await pruneBlock(context, block);
+  for (let from = 0; from < entries.length; from += BLOCKS_AT_ONCE) {
+    const some = entries.slice(from, from + BLOCKS_AT_ONCE);
+    const counts = await Promise.all(some.map(([block]) => pruneBlock(context, block)));
+    pruned += counts.reduce((sum, count) => sum + count, 0);
+  }
   if (pruned > 0) context.observe({ type: 'records.pruned', shard, tasks: pruned });
   return pruned;
 }

@@ -1,6 +1,6 @@
 /** A whole system in separate processes on one redis-server: started together, watched, and ended whatever happened. */
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -255,7 +255,15 @@ export class Cluster {
     }
     await Promise.all(this.roles.map((one) => one.exited));
     await this.redis.stop();
+    await this.#keepLogs(process.env.E2E_LOGS);
     await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  /** `E2E_LOGS=folder` keeps what every process said, to find out why a test failed. */
+  async #keepLogs(folder: string | undefined): Promise<void> {
+    if (!folder) return;
+    await mkdir(folder, { recursive: true });
+    for (const [n, { id, text }] of this.roles.entries()) await writeFile(join(folder, `${n}-${id}.log`), text);
   }
 }
 
