@@ -54,7 +54,6 @@ export interface Config {
     readonly priorityAgeingMs: number | 'off';
     readonly retentionCompletedMs: number;
     readonly retentionFailedMs: number;
-    readonly retentionBytes: number;
     readonly idempotencyTtlMs: number;
     readonly maxPayloadBytes: number;
     readonly retry: { readonly maxAttempts: number; readonly backoffMs: number; readonly factor: number };
@@ -286,7 +285,6 @@ function sections(role: Role, s: Settings): Pick<Config, 'access' | 'work' | 'ti
       priorityAgeingMs: s.PRIORITY_AGEING,
       retentionCompletedMs: s.RETENTION_COMPLETED,
       retentionFailedMs: s.RETENTION_FAILED,
-      retentionBytes: s.RETENTION_BYTES,
       idempotencyTtlMs: s.IDEMPOTENCY_TTL,
       maxPayloadBytes: s.MAX_PAYLOAD_BYTES,
       retry: { maxAttempts: s.RETRY_MAX_ATTEMPTS, backoffMs: s.RETRY_BACKOFF, factor: 2 },

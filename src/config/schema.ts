@@ -160,11 +160,6 @@ const limits = {
   ),
   RETENTION_COMPLETED: setting(duration('0s', '3650d'), '24h', 'How long completed and cancelled tasks are kept.'),
   RETENTION_FAILED: setting(duration('0s', '3650d'), '7d', 'How long failed tasks are kept.'),
-  RETENTION_BYTES: setting(
-    bytes('1MiB', '1024GiB'),
-    '256MiB',
-    'Ended tasks beyond so many bytes are pruned early, oldest first.',
-  ),
   IDEMPOTENCY_TTL: setting(duration('1s', '365d'), '24h', 'How long the `key` of a task is remembered.'),
   // Escaped twice and in base64, the worst of 16 MiB still fits one envelope.
   MAX_PAYLOAD_BYTES: setting(bytes('1KiB', '16MiB'), '1MiB', 'Size of an input or a result at most.'),
@@ -187,7 +182,7 @@ const limits = {
   QUEUE_MAX: setting(
     wholeNumber(1, 1_000_000_000),
     null,
-    'Waiting tasks of one agent at most; more are refused as `QUEUE_FULL`.',
+    'Waiting tasks in all at most; more are refused as `QUEUE_FULL`.',
   ),
 };
 
@@ -229,6 +224,7 @@ export type Settings = { [N in SettingName]: (typeof SETTINGS)[N] extends Settin
 
 /** Names of settings to come. Whoever sets one relies on what it does, so it is refused rather than overlooked. */
 export const NOT_YET_SUPPORTED: readonly string[] = [
+  'RETENTION_BYTES',
   'REDIS_SENTINELS',
   'REDIS_MASTER_NAME',
   'REDIS_CLUSTER_NODES',

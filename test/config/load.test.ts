@@ -32,7 +32,6 @@ describe('loadConfig', () => {
         priorityAgeingMs: 60_000,
         retentionCompletedMs: 86_400_000,
         retentionFailedMs: 604_800_000,
-        retentionBytes: 268_435_456,
         idempotencyTtlMs: 86_400_000,
         maxPayloadBytes: 1_048_576,
         retry: { maxAttempts: 3, backoffMs: 1_000, factor: 2 },
