@@ -5,7 +5,7 @@
  */
 import type { Ports } from '../fleet/ports.ts';
 import { verifyTask } from '../fleet/verify-task.ts';
-import { isUrgentLane } from '../scheduling/lane.ts';
+import { isUrgentLane, parseLane } from '../scheduling/lane.ts';
 import { placeTasks } from '../scheduling/placement.ts';
 import { planTake } from '../scheduling/plan.ts';
 import { patiently } from '../store/patience.ts';
@@ -15,6 +15,8 @@ import { AssigningBatch, type Candidate } from './assigning-batch.ts';
 import type { Fleet, Member } from './fleet.ts';
 
 const LANES_PER_TAKE = 1_000;
+/** An agent of whose tasks none could be verified is left to others for so long. */
+const UNKNOWN_KEY_REST_MS = 500;
 
 export interface AssignerOptions extends Ports {
   id: string;
@@ -28,6 +30,8 @@ export class Assigner {
   readonly #options: AssignerOptions;
   /** Where the next take goes on, when the last one ended at its bound of lanes. */
   #after: LanePlace | undefined;
+  /** By agent: local time until which its tasks are left to distributors that may know their key. */
+  readonly #leftAlone = new Map<string, number>();
 
   constructor(options: AssignerOptions) {
     this.#options = options;
@@ -41,7 +45,8 @@ export class Assigner {
     const max = Math.min(plan.max, batchSizeMax, UNITS_MAX);
     if (max === 0) return { taken: 0, more: false };
     const token = runtime.id(16);
-    const request = { token, max, urgentMax: Math.min(plan.urgentMax, max), agents: plan.agents };
+    const agents = this.#withoutLeftAlone(plan.agents);
+    const request = { token, max, urgentMax: Math.min(plan.urgentMax, max), agents };
     const after = this.#after;
     const call = () => clock.learn(() => store.take(shard, { ...request, lanesMax: LANES_PER_TAKE, after }));
     const reply = await patiently(call, { runtime, tries: 2 });
@@ -52,19 +57,36 @@ export class Assigner {
 
   async #assign(token: string, taken: TakenTask[], members: Member[], now: number): Promise<void> {
     const batch = new AssigningBatch(this.#options, token, now);
-    const candidates = taken.flatMap((one) => this.#judge(one, batch) ?? []);
+    const strangers: string[] = [];
+    const candidates = taken.flatMap((one) => this.#judge(one, batch, strangers) ?? []);
     const { assignments, unplaced } = placeTasks(candidates, members, now);
     for (const { task: candidate, worker } of assignments) batch.assign(candidate, worker);
     await batch.commit();
-    if (unplaced.length > 0) await this.#giveBack(token, unplaced);
+    const back = unplaced.map(({ task }) => task.id);
+    if (strangers.length === taken.length) back.push(...this.#leaveAlone(taken));
+    if (back.length > 0) await this.#giveBack(token, back);
+  }
+
+  /** Nothing of this take was sealed under a key of ours: whoever knows it must not have to wait for us. */
+  #leaveAlone(taken: TakenTask[]): string[] {
+    const until = this.#options.runtime.now() + UNKNOWN_KEY_REST_MS;
+    for (const { lane } of taken) this.#leftAlone.set(parseLane(lane).agent, until);
+    return taken.map(({ task }) => task.id);
+  }
+
+  #withoutLeftAlone(agents: Record<string, number>): Record<string, number> {
+    const now = this.#options.runtime.now();
+    for (const [agent, until] of this.#leftAlone) if (until <= now) this.#leftAlone.delete(agent);
+    if (this.#leftAlone.size === 0) return agents;
+    return Object.fromEntries(Object.entries(agents).filter(([agent]) => !this.#leftAlone.has(agent)));
   }
 
   /**
    * Null: it is not assigned. What was tampered with is rejected. What cannot be judged (sealed under a key that is not
    * here yet, or unreadable) stays in the reservation and so comes again when that expires: given back at once it would
-   * be taken again at once.
+   * be taken again at once. Those of an unknown key are also named in `strangers`.
    */
-  #judge({ task: stored, lane }: TakenTask, batch: AssigningBatch): Candidate | null {
+  #judge({ task: stored, lane }: TakenTask, batch: AssigningBatch, strangers: string[]): Candidate | null {
     const { keys, observe } = this.#options;
     try {
       const task = decodeTask(stored);
@@ -73,6 +95,7 @@ export class Assigner {
       if (verified.verdict === 'wrong') batch.reject(task, verified.detail);
       else {
         const { detail } = verified;
+        strangers.push(task.id);
         observe({ type: 'message.rejected', reason: 'key', detail, stream: 'records', entry: task.id });
       }
     } catch (error) {
@@ -81,9 +104,8 @@ export class Assigner {
     return null;
   }
 
-  async #giveBack(token: string, unplaced: Candidate[]): Promise<void> {
+  async #giveBack(token: string, ids: string[]): Promise<void> {
     const { store, shard, runtime } = this.#options;
-    const ids = unplaced.map(({ task }) => task.id);
     await patiently(() => store.giveBack(shard, token, ids), { runtime, tries: 2 });
   }
 }

@@ -112,7 +112,7 @@ describe('tasks cancel, retry and history', () => {
     await system.finish(ended, { result: 1 });
     const { code, out, err } = await run(`tasks cancel ${ended} ${open}`);
     expect(code).toBe(1);
-    expect(err).toBe(`error: ${ended}: task ${ended} is completed: it cannot cancel\n`);
+    expect(err).toBe(`error: ${ended}: task ${ended} is completed: it cannot be cancelled\n`);
     expect(out).toMatch(new RegExp(`^${open} +echo +cancelled`, 'm'));
   });
 });
