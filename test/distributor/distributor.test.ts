@@ -392,6 +392,21 @@ describe('a record that is not what was submitted', () => {
     expect(world.observed('message.rejected')[0]).toMatchObject({ reason: 'key', entry: early });
   });
 
+  it('all sealed under a key that is not here: are back in their lane at once, for whoever knows it', async () => {
+    const { world, submit, join } = await distributing();
+    const ids = await submit(3);
+    const elsewhere = keyRing([{ kid: 'next', secret: 'another secret of thirty-two bytes, or so' }]);
+    for (const id of ids) {
+      const { text } = (await world.task(id)).sealed;
+      await world.tamper(id, { spec: `${seal(text, elsewhere)} ${text}` });
+    }
+    const worker = await join('w1');
+    expect(await worker.assigned()).toEqual([]);
+    const agents = { echo: 10 };
+    const taken = await world.store.take(0, { token: 'other', max: 10, urgentMax: 10, agents, lanesMax: 10 });
+    expect(taken.tasks.map(({ task }) => task.id)).toEqual(ids);
+  });
+
   it.each(['x {', 'x null', 'x {}', ''])('unreadable (%j): holds up nobody', async (spec) => {
     const { world, submit, join } = await distributing();
     const [broken, whole] = await submit(2);
