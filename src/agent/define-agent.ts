@@ -136,10 +136,6 @@ export function isAgent(value: unknown): value is Agent {
   return typeof value === 'object' && value !== null && AGENT in value;
 }
 
-export function isAgentName(name: string): boolean {
-  return NAME.test(name);
-}
-
 function methodsOf(definition: AnyDefinition): Map<string, AgentMethod> {
   const methods = new Map<string, AgentMethod>();
   const { description, input, output, run } = definition;

@@ -129,8 +129,6 @@ export const heartbeatBody = z.object({
     .optional(),
 });
 
-export type AssignmentBody = z.infer<typeof assignBody>;
-export type CancelBody = z.infer<typeof cancelBody>;
 export type ReportBody = z.infer<typeof reportBody>;
 export type HeartbeatBody = z.infer<typeof heartbeatBody>;
 export type Assignment = z.infer<typeof assignment>;

@@ -116,10 +116,8 @@ type Plain = Exclude<
 const SENTENCES: Record<Plain, { level: Level; sentence: string }> = {
   'message.sent': { level: 'debug', sentence: 'Message sent' },
   'message.received': { level: 'debug', sentence: 'Message received' },
-  'task.retried': { level: 'debug', sentence: 'Task retried' },
   'attempt.started': { level: 'debug', sentence: 'Attempt started' },
   'attempt.ended': { level: 'debug', sentence: 'Attempt ended' },
-  'attempt.failed': { level: 'debug', sentence: 'Attempt failed' },
   'report.resent': { level: 'info', sentence: 'Reports sent again' },
   'lease.lost': { level: 'warn', sentence: 'Lease lost' },
   'lease.expired': { level: 'warn', sentence: 'Lease expired' },

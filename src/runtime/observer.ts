@@ -5,8 +5,6 @@ export type Observation =
   | { type: 'message.sent' | 'message.received'; message: string; count: number; latencyMs?: number; to?: string }
   | { type: 'message.rejected'; reason: string; detail: string; stream: string; entry: string }
   | { type: 'task.moved'; event: string; id: string; agent: string; state: string; at: number; facts?: TaskFacts }
-  | { type: 'task.retried'; agent: string }
-  | { type: 'attempt.failed'; id: string; agent: string; code: string; worker: string }
   | { type: 'attempt.started'; task: string; attemptId: string; agent: string; attempt: number; waitedMs: number }
   | {
       type: 'attempt.ended';

@@ -8,7 +8,7 @@ import { AgentSystemError } from '../errors.ts';
 import type { Ports } from '../fleet/ports.ts';
 import { digestOf, seal } from '../message/seal.ts';
 import { Batcher } from '../runtime/batcher.ts';
-import { scoreOf } from '../scheduling/order.ts';
+import { PRIORITY_DEFAULT, scoreOf } from '../scheduling/order.ts';
 import { unitOf } from '../store/commit.ts';
 import { patiently } from '../store/patience.ts';
 import { UNITS_MAX, type Unit } from '../store/store.ts';
@@ -23,7 +23,6 @@ const FLIGHTS_MAX = 4;
 const TRIES = 3;
 export const DEFAULT_TENANT = 'default';
 export const DEFAULT_METHOD = 'run';
-export const DEFAULT_PRIORITY = 5;
 
 export type Created = { created: true; task: TaskRecord } | { created: false; id: string; same: boolean };
 
@@ -124,7 +123,7 @@ function specOf(
     agent: request.agent,
     method: request.method ?? DEFAULT_METHOD,
     tenant: request.tenant ?? DEFAULT_TENANT,
-    priority: request.priority ?? DEFAULT_PRIORITY,
+    priority: request.priority ?? PRIORITY_DEFAULT,
     createdAt: now,
     inputDigest: digestOf(inputText),
     correlationId: request.correlationId ?? id,

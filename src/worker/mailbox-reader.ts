@@ -5,21 +5,12 @@
 import { StoreUnavailableError } from '../errors.ts';
 import type { Assignment, Cancel } from '../message/bodies.ts';
 import { type Message, type MessageOf, openEnvelope } from '../message/envelope.ts';
-import type { KeyRing } from '../message/keys.ts';
 import { type Address, workerAddress } from '../message/principals.ts';
 import { SeenMessages } from '../message/replay.ts';
-import { pause, type Runtime } from '../runtime/runtime.ts';
+import { pause } from '../runtime/runtime.ts';
 import { backoffMs, patiently } from '../store/patience.ts';
-import {
-  holderOf,
-  type QuarantineEntry,
-  type Store,
-  type StreamEntry,
-  type StreamName,
-  streamPlace,
-} from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
-import type { ObserveWorker } from './worker-events.ts';
+import { holderOf, type QuarantineEntry, type StreamEntry, type StreamName, streamPlace } from '../store/store.ts';
+import type { ShardLink } from './shard-link.ts';
 
 /** Entries per read. */
 const READ_COUNT = 200;
@@ -36,16 +27,7 @@ export interface Delivery {
   cancels: Cancel[];
 }
 
-export interface MailboxOptions {
-  shard: number;
-  worker: string;
-  incarnation: string;
-  deployment: string;
-  store: Store;
-  keys: KeyRing;
-  runtime: Runtime;
-  clock: StoreClock;
-  observe: ObserveWorker;
+export interface MailboxOptions extends ShardLink {
   deliver: (shard: number, delivery: Delivery) => void;
 }
 

@@ -8,16 +8,14 @@
  */
 import type { Report } from '../message/bodies.ts';
 import { signEnvelope } from '../message/envelope.ts';
-import type { KeyRing } from '../message/keys.ts';
 import { workerPrincipal } from '../message/principals.ts';
-import { pause, type Runtime } from '../runtime/runtime.ts';
+import { pause } from '../runtime/runtime.ts';
 import { backoffMs } from '../store/patience.ts';
-import { type Store, streamPlace } from '../store/store.ts';
-import type { StoreClock } from '../store/store-clock.ts';
+import { streamPlace } from '../store/store.ts';
 import type { Credit } from './credit-meter.ts';
 import { type FinalReport, ofAttempt } from './final-report.ts';
 import type { HeldAttempt } from './held-attempt.ts';
-import type { ObserveWorker } from './worker-events.ts';
+import type { ShardLink } from './shard-link.ts';
 
 export const REPORTS_PER_ENVELOPE_MAX = 500;
 export const ENVELOPE_BYTES_MAX = 512 * 1024;
@@ -29,19 +27,10 @@ const RESEND_FACTOR_MAX = 12;
 const REPORT_BYTES = 200;
 const MESSAGE_ID_LENGTH = 20;
 
-export interface ReporterOptions {
-  shard: number;
-  worker: string;
-  incarnation: string;
-  deployment: string;
-  store: Store;
-  keys: KeyRing;
-  runtime: Runtime;
-  clock: StoreClock;
+export interface ReporterOptions extends ShardLink {
   /** A report not released for so long after it was first sent is sent again. */
   resendAfterMs: number;
   credit: () => Credit;
-  observe: ObserveWorker;
   /** Names that the store gave back: those attempts are decided. */
   onReleased: (names: string[]) => void;
 }

@@ -23,6 +23,7 @@ import type { HeldAttempt } from './held-attempt.ts';
 import { Intake } from './intake.ts';
 import { MailboxReader } from './mailbox-reader.ts';
 import { Reporter } from './reporter.ts';
+import type { ShardLink } from './shard-link.ts';
 import { Slots } from './slots.ts';
 import type { ObserveWorker } from './worker-events.ts';
 
@@ -248,17 +249,8 @@ export class Worker {
   }
 
   #reader(shard: number): MailboxReader {
-    const { id, incarnation, deployment, store, keys, runtime } = this.#options;
     return new MailboxReader({
-      shard,
-      worker: id,
-      incarnation,
-      deployment,
-      store,
-      keys,
-      runtime,
-      clock: this.#clock,
-      observe: this.#observe,
+      ...this.#link(shard),
       deliver: (from, delivery) => {
         this.#intake.receive(from, delivery);
         this.#poster.now();
@@ -267,21 +259,18 @@ export class Worker {
   }
 
   #reporter(shard: number): Reporter {
-    const { id, incarnation, deployment, store, keys, runtime, heartbeatIntervalMs } = this.#options;
     return new Reporter({
-      shard,
-      worker: id,
-      incarnation,
-      deployment,
-      store,
-      keys,
-      runtime,
-      clock: this.#clock,
-      resendAfterMs: heartbeatIntervalMs,
+      ...this.#link(shard),
+      resendAfterMs: this.#options.heartbeatIntervalMs,
       credit: () => this.#credit.announce(),
-      observe: this.#observe,
       onReleased: (names) => this.#released(shard, names),
     });
+  }
+
+  #link(shard: number): ShardLink {
+    const { id, incarnation, deployment, store, keys, runtime } = this.#options;
+    const clock = this.#clock;
+    return { shard, worker: id, incarnation, deployment, store, keys, runtime, clock, observe: this.#observe };
   }
 
   // Attempts
