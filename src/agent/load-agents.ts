@@ -1,33 +1,43 @@
 /** Reads agents from modules, as `AGENTS` names them. */
+import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { AgentSystemError } from '../errors.ts';
 import { type Agent, type AnyDefinition, defineAgent, isAgent } from './define-agent.ts';
 import { failureOf } from './errors.ts';
 
 export const AGENT_MODULES_MAX = 200;
 const WANTED = 'a default export, named exports or an array of agents made with defineAgent({ name, run })';
-const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
+export const AGENT_EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
 
 /**
  * The agents of all modules, in order. A module exports agents by default, by name, or as an array; a plain
  * `{ name, run }` counts as well, so that a file without any import can be an agent.
  *
  * @param paths relative to `cwd`, or absolute
+ * @param load how a module is imported; `dev` reads them anew
  */
-export async function loadAgents(paths: readonly string[], cwd: string): Promise<Agent[]> {
+export async function loadAgents(
+  paths: readonly string[],
+  cwd: string,
+  load: LoadModule = (url) => import(url),
+): Promise<Agent[]> {
   if (paths.length > AGENT_MODULES_MAX) {
     throw problem(`${paths.length} agent modules are named, at most ${AGENT_MODULES_MAX} are loaded.`);
   }
   const agents: Agent[] = [];
-  for (const path of paths) agents.push(...(await loadModule(resolve(cwd, path))));
+  for (const path of paths) agents.push(...(await loadModule(resolve(cwd, path), load)));
   return agents;
 }
 
-async function loadModule(path: string): Promise<Agent[]> {
+/** Imports the module at a file URL. */
+export type LoadModule = (url: string) => Promise<Record<string, unknown>>;
+
+async function loadModule(path: string, load: LoadModule): Promise<Agent[]> {
   await checkFile(path);
-  const found = await importModule(path);
+  const found = await importModule(path, load);
   const agents = [...new Set(Object.values(found).flatMap((value) => (Array.isArray(value) ? value : [value])))]
     .filter(looksLikeAgent)
     .map((value) => agentOf(value, path));
@@ -40,8 +50,8 @@ async function checkFile(path: string): Promise<void> {
   if (!found) throw problem(`The agent module ${path} does not exist.`);
   if (!found.isFile()) throw problem(`The agent module ${path} is not a file; name the module itself.`);
   const extension = extname(path);
-  if (!EXTENSIONS.includes(extension)) {
-    throw problem(`The agent module ${path} ends in "${extension}"; wanted: ${EXTENSIONS.join(', ')}.`);
+  if (!AGENT_EXTENSIONS.includes(extension)) {
+    throw problem(`The agent module ${path} ends in "${extension}"; wanted: ${AGENT_EXTENSIONS.join(', ')}.`);
   }
   if (extension.endsWith('ts') && !(process.features as { typescript?: unknown }).typescript) {
     throw problem(
@@ -50,12 +60,21 @@ async function checkFile(path: string): Promise<void> {
   }
 }
 
-async function importModule(path: string): Promise<Record<string, unknown>> {
+async function importModule(path: string, load: LoadModule): Promise<Record<string, unknown>> {
   try {
-    return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+    return await load(pathToFileURL(path).href);
   } catch (cause) {
-    throw problem(`The agent module ${path} could not be loaded: ${failureOf(cause).message}`, cause);
+    const why = `${failureOf(cause).message}${await placeOf(cause, path)}`;
+    throw problem(`The agent module ${path} could not be loaded: ${why}`, cause);
   }
+}
+
+/** Where a module does not parse: an error of the engine itself does not tell, but its own check prints `file:line`. */
+async function placeOf(cause: unknown, path: string): Promise<string> {
+  if (!(cause instanceof SyntaxError)) return '';
+  const said = await promisify(execFile)(process.execPath, ['--check', path]).catch((error) => error);
+  const [, line] = /^[^\n]*:(\d+)\n/.exec(String(said.stderr)) ?? [];
+  return line ? ` (line ${line})` : '';
 }
 
 function looksLikeAgent(value: unknown): value is Agent | AnyDefinition {

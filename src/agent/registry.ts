@@ -26,6 +26,13 @@ export class AgentRegistry {
     this.#agents.set(agent.name, agent);
   }
 
+  /** Holds exactly these from now on; throws, and changes nothing, when two have one name or they are too many. */
+  replace(agents: Iterable<Agent>): void {
+    const next = new AgentRegistry(agents);
+    this.#agents.clear();
+    for (const agent of next.list()) this.#agents.set(agent.name, agent);
+  }
+
   get(name: string): Agent | undefined {
     return this.#agents.get(name);
   }
