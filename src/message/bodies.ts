@@ -85,7 +85,7 @@ const report = z.discriminatedUnion('kind', [
     error: attemptError,
     usage: usage.optional(),
   }),
-  /** Handed back unrun; uses up no attempt. `why` is `drain`, `credit`, `not_ready`, `unknown_agent`, … */
+  /** Handed back unrun; uses up no attempt. `why` is `drain`, `credit`, `resources`, `not_ready`, `unknown_agent`, … */
   z.object({ kind: z.literal('returned'), ...ofAttempt, why: z.string() }),
 ]);
 
@@ -94,6 +94,20 @@ const attempts = z.array(name).max(ATTEMPTS_PER_HEARTBEAT_MAX);
 
 export const assignBody = z.object({ assignments: z.array(assignment).max(ENTRIES_PER_ENVELOPE_MAX) });
 export const cancelBody = z.object({ cancels: z.array(cancel).max(ENTRIES_PER_ENVELOPE_MAX) });
+export const drainBody = z.object({ reason: z.string().max(1_000) });
+/** A task that somebody sent to a worker or a distributor, which serve none themselves. */
+export const submitBody = z.object({
+  /** The id it is to have, which its sender has been told already. */
+  task: name,
+  agent: name,
+  method: name.optional(),
+  /** JSON text. */
+  input: z.string(),
+  correlationId: name.optional(),
+  /** Who sent the message, by its own word, and what kind it was. */
+  sender: name,
+  messageType: name,
+});
 export const reportBody = z.object({
   /** Of the worker that sends it: its `released` list is told apart by it. */
   incarnation: name,
@@ -123,12 +137,15 @@ export const heartbeatBody = z.object({
   /** Id of the last mailbox entry it has read. */
   mailbox: z.string(),
   resources: z.record(z.string(), z.number()).optional(),
+  /** Of its resources, what the attempts that it holds take, on all shards together. */
+  used: z.record(z.string(), z.number()).optional(),
   labels: z.record(z.string(), z.string()).optional(),
   load: z
     .object({ cpu: z.number().optional(), memory: z.number().optional(), eventLoopMs: z.number().optional() })
     .optional(),
 });
 
+export type SubmitBody = z.infer<typeof submitBody>;
 export type ReportBody = z.infer<typeof reportBody>;
 export type HeartbeatBody = z.infer<typeof heartbeatBody>;
 export type Assignment = z.infer<typeof assignment>;

@@ -2,11 +2,10 @@
  * Which key protects what. Every directed pair of principals has a key of its own, derived from a root secret, so that
  * a message to one receiver proves nothing to another and a stolen worker key speaks for that worker only.
  *
- * Callers see the `KeyRing` port alone. `keyRing` below is simple mode: each role holds the roots and derives what it
- * needs. A worker in hardened mode will hold its four pair keys behind the same port; a rotated ring answers the same
- * calls from a newer list of generations.
+ * Callers see the `KeyRing` port alone. `keyRing` below holds roots and derives what it is asked for; what changes while
+ * a process runs is `RotatingKeyRing`, and a worker in hardened mode holds no root but four keys (worker-key.ts).
  */
-import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { createHash, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { AgentSystemError, ConfigurationError } from '../errors.ts';
 import type { Principal } from './principals.ts';
 import { RecentCache } from './recent-cache.ts';
@@ -38,6 +37,15 @@ export interface KeyGeneration {
   readonly secret: string | Uint8Array;
 }
 
+/** The keys of one generation, as far as a process holds them. */
+export interface HeldGeneration {
+  readonly kid: string;
+  /** Equal only for the same name with the same secret; tells nothing of the secret. */
+  readonly fingerprint: string;
+  /** Undefined for a use whose key is not held. */
+  keyFor(use: KeyUse): Key | undefined;
+}
+
 /** The source of a regular expression that matches the name of one generation. */
 export const GENERATION_PATTERN = '[A-Za-z0-9_-]{1,64}';
 export const SECRET_BYTES_MIN = 32;
@@ -55,16 +63,32 @@ export function keyRingFromSecret(secret: string | Uint8Array, generation = 'roo
  * Throws a `ConfigurationError` that lists everything wrong with them; secrets are never quoted.
  */
 export function keyRing(generations: readonly KeyGeneration[]): KeyRing {
-  const problems = problemsOf(generations);
-  if (problems.length > 0) throw new ConfigurationError(problems);
-
-  const derivers = new Map(generations.map((generation) => [generation.kid, derivedKeysOf(generation)]));
-  const newest = derivers.get(generations[0]!.kid)!;
+  const held = new Map(rootGenerations(generations).map((generation) => [generation.kid, generation]));
+  const newest = held.get(generations[0]!.kid)!;
   return {
-    signingKey: newest,
-    verifyingKey: (generation, use) => derivers.get(generation)?.(use),
+    signingKey: (use) => newest.keyFor(use)!,
+    verifyingKey: (generation, use) => held.get(generation)?.keyFor(use),
   };
 }
+
+/** Roots, of which every key can be derived. Throws as `keyRing` does. */
+export function rootGenerations(generations: readonly KeyGeneration[]): HeldGeneration[] {
+  const problems = problemsOf(generations);
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  return generations.map((generation) => ({
+    kid: generation.kid,
+    fingerprint: fingerprintOf(generation),
+    keyFor: derivedKeysOf(generation),
+  }));
+}
+
+/** For people, to compare what two processes hold, and for programs, to see that nothing changed: 60 bits of a hash. */
+export function fingerprintOf({ kid, secret }: KeyGeneration): string {
+  const hash = createHash('sha256').update(`agent-system fingerprint ${kid} `).update(secret);
+  return hash.digest('base64url').slice(0, FINGERPRINT_LENGTH);
+}
+
+const FINGERPRINT_LENGTH = 10;
 
 /** The error of a ring that is asked to sign for a use it does not hold. */
 export function keyNotHeld(use: KeyUse): AgentSystemError {

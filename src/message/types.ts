@@ -1,6 +1,14 @@
 /** The message types: what each carries, and who may send it to whom on which kind of stream. */
 import type { z } from 'zod';
-import { assignBody, cancelBody, type HeartbeatBody, heartbeatBody, reportBody } from './bodies.ts';
+import {
+  assignBody,
+  cancelBody,
+  drainBody,
+  type HeartbeatBody,
+  heartbeatBody,
+  reportBody,
+  submitBody,
+} from './bodies.ts';
 import { kindOf, type Principal, type PrincipalKind, workerIdOf } from './principals.ts';
 
 export type StreamKind = 'mailbox' | 'reports' | 'lease';
@@ -40,6 +48,21 @@ export const MESSAGE_TYPES = {
     to: ['worker'],
     body: cancelBody,
     validWhen: 'read',
+  }),
+  'worker.drain': rule({
+    stream: 'mailbox',
+    from: ['coordinators'],
+    to: ['worker'],
+    body: drainBody,
+    validWhen: 'read',
+  }),
+  'task.submit': rule({
+    // In order with the reports, and applied by the owner under the same cursor.
+    stream: 'reports',
+    from: ['worker', 'distributors'],
+    to: ['coordinators'],
+    body: submitBody,
+    validWhen: 'appended',
   }),
   'task.report': rule({
     stream: 'reports',

@@ -1,16 +1,7 @@
-import { createSecretKey } from 'node:crypto';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { openEnvelope, signEnvelope } from '../../src/message/envelope.ts';
-import {
-  deriveKey,
-  type KeyRing,
-  type KeyUse,
-  keyNotHeld,
-  keyRing,
-  keyRingFromSecret,
-} from '../../src/message/keys.ts';
-import { aCancel, aReport, atMailbox, atReports, ring, SECRET } from './builders.ts';
+import { fingerprintOf, type KeyRing, type KeyUse, keyRing, keyRingFromSecret } from '../../src/message/keys.ts';
+import { ring, SECRET } from './builders.ts';
 
 const bytesOf = (keys: KeyRing, use: KeyUse) => keys.signingKey(use).secret.export().toString('hex');
 
@@ -67,6 +58,19 @@ describe('a ring of several generations', () => {
   });
 });
 
+describe('a fingerprint', () => {
+  it('tells generations apart by name and by secret, and shows nothing of the secret', () => {
+    const prints = [
+      fingerprintOf({ kid: 'k1', secret: SECRET }),
+      fingerprintOf({ kid: 'k2', secret: SECRET }),
+      fingerprintOf({ kid: 'k1', secret: `${SECRET}x` }),
+    ];
+    expect(new Set(prints).size).toBe(3);
+    for (const print of prints) expect(print).toMatch(/^[\w-]{10}$/);
+    expect(fingerprintOf({ kid: 'k1', secret: new Uint8Array(Buffer.from(SECRET)) })).toBe(prints[0]);
+  });
+});
+
 describe('roots that cannot be used', () => {
   it('names the length found and wanted, and how to make a good one, but not the secret', () => {
     const short = 'too-short-secret';
@@ -92,35 +96,5 @@ describe('roots that cannot be used', () => {
     expect(() => keyRing(generations)).toThrow(/"a\.b" must be[\s\S]*"c" has 5 bytes[\s\S]*"c" is given twice/);
     expect(() => keyRing([])).toThrow(/No message key/);
     expect(() => keyRing(new Array(17).fill({ kid: 'x', secret: SECRET }))).toThrow(/at most 16/);
-  });
-});
-
-describe('a ring that holds four keys of one worker, behind the same port', () => {
-  const held: KeyUse[] = [
-    'worker:w1>coordinators',
-    'coordinators>worker:w1',
-    'worker:w1>distributors',
-    'distributors>worker:w1',
-  ];
-  const find = (use: KeyUse) =>
-    held.includes(use)
-      ? { kid: `root.${use}`, generation: 'root', secret: createSecretKey(deriveKey(Buffer.from(SECRET), use)) }
-      : undefined;
-  const workerRing: KeyRing = {
-    signingKey: (use) => {
-      const key = find(use);
-      if (key === undefined) throw keyNotHeld(use);
-      return key;
-    },
-    verifyingKey: (generation, use) => (generation === 'root' ? find(use) : undefined),
-  };
-
-  it('speaks with those that hold the root, and for nobody else', () => {
-    expect(openEnvelope(signEnvelope(aReport(), workerRing), atReports(), ring).ok).toBe(true);
-    expect(openEnvelope(signEnvelope(aCancel(), ring), atMailbox(), workerRing).ok).toBe(true);
-    expect(() => signEnvelope(aReport({ from: 'worker:w2' }), workerRing)).toThrow(/holds no key/);
-    expect(
-      openEnvelope(signEnvelope(aReport(), ring), atReports(), { ...workerRing, verifyingKey: () => undefined }),
-    ).toMatchObject({ reason: 'key' });
   });
 });
