@@ -15,7 +15,7 @@ export async function makeStore(config: Config, runtime: Runtime, hooks: StoreHo
   const { redis, limits, id } = config;
   if (redis === null) return createMemoryStore({ runtime, shards: limits.shards });
   const { createRedisStore } = await import('./store/redis/redis-store.ts');
-  let known = false;
+  const known = new Set<string>();
   return createRedisStore({
     connection: redis,
     prefix: redis.keyPrefix,
@@ -26,13 +26,13 @@ export async function makeStore(config: Config, runtime: Runtime, hooks: StoreHo
     requireAof: redis.requireAof,
     allowUnsafe: redis.allowUnsafe,
     onCommand: hooks.onCommand,
-    onConnection: (state) => {
+    onConnection: (state, name) => {
       if (state === 'closed') return;
       hooks.onConnection?.({
         purpose: 'commands',
-        state: state === 'lost' ? 'lost' : known ? 'reconnected' : 'connected',
+        state: state === 'lost' ? 'lost' : known.has(name) ? 'reconnected' : 'connected',
       });
-      known = true;
+      known.add(name);
     },
   });
 }
@@ -77,18 +77,17 @@ export async function openStore(options: OpenOptions): Promise<OpenedStore> {
   };
   const check = await patiently(() => store.check(), patience).catch(asRefusal);
   if (check.problems.length > 0) throw new ConfigurationError(check.problems);
-  const identity = await patiently(() => identityOf(options), patience);
+  const identity = await patiently(() => identityOf(options), patience).catch(asRefusal);
   const problems = identityProblems(identity, options.shards);
   if (problems.length > 0) throw new ConfigurationError(problems);
   return { check, identity };
 }
 
-/** A server that does not let us in will not change its mind by itself. */
+/** A server that does not let us in, or is not what the settings say, will not change its mind by itself. */
 function asRefusal(error: unknown): never {
-  if (!(error instanceof AgentSystemError) || error.code !== 'STORE_FORBIDDEN') throw error;
-  const what =
-    'wanted a user who may use every command: check REDIS_USERNAME and REDIS_PASSWORD, or those in REDIS_URL';
-  throw new ConfigurationError([`${error.message}; ${what}`]);
+  const lasting = ['STORE_FORBIDDEN', 'STORE_MISCONFIGURED'];
+  if (!(error instanceof AgentSystemError) || !lasting.includes(error.code)) throw error;
+  throw new ConfigurationError([error.message]);
 }
 
 async function identityOf({

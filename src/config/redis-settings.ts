@@ -1,6 +1,7 @@
 /**
  * Which Redis is meant. `REDIS_URL` says most; what it leaves open, the single settings may fill in. Where both speak
- * and differ, nobody can know which one is meant, so that is refused.
+ * and differ, nobody can know which one is meant, so that is refused. Sentinels or a cluster say where the servers are
+ * themselves: no URL, host or port stands beside them, while user, password and TLS have their settings as ever.
  */
 import type { Settings } from './schema.ts';
 import { isPlaceholder } from './secrets.ts';
@@ -14,11 +15,20 @@ export interface RedisConfig {
   password: string | null;
   /** PEM texts; null = no TLS. */
   tls: { verify: boolean; ca: string | null; cert: string | null; key: string | null } | null;
+  /** Who knows the master; host and port mean nothing then. */
+  sentinel: { nodes: Place[]; masterName: string; username: string | null; password: string | null } | null;
+  /** Some nodes of a cluster; host and port mean nothing then. */
+  cluster: { nodes: Place[] } | null;
   keyPrefix: string;
   maxConnections: number;
   requireAof: boolean;
   /** The reason given for starting on a Redis that may lose tasks; null = refuse such a one. */
   allowUnsafe: string | null;
+}
+
+interface Place {
+  host: string;
+  port: number;
 }
 
 /** Any of these means that there is a Redis; the rest only say how to treat it. */
@@ -32,6 +42,9 @@ const ADDRESS_SETTINGS = [
   'REDIS_CA_FILE',
   'REDIS_CERT_FILE',
   'REDIS_KEY_FILE',
+  'REDIS_SENTINELS',
+  'REDIS_MASTER_NAME',
+  'REDIS_CLUSTER_NODES',
 ] as const;
 
 export function wantsRedis({ settings, given }: ReadSettings): boolean {
@@ -82,12 +95,48 @@ export function readRedis(settings: Settings, readFile: (path: string) => string
     db: pick('db') ?? 0,
     username: pick('username') ?? null,
     password,
+    ...readServers(settings, pick('db') ?? 0, report),
     tls: readTls(pick('tls') ?? false, settings, readFile, report.refuse),
     keyPrefix: settings.REDIS_KEY_PREFIX,
     maxConnections: settings.REDIS_MAX_CONNECTIONS,
     requireAof: settings.REDIS_REQUIRE_AOF,
     allowUnsafe: settings.ALLOW_UNSAFE_REDIS,
   };
+}
+
+/** Sentinels or a cluster, with what cannot stand beside them. */
+function readServers(settings: Settings, db: number, report: Report): Pick<RedisConfig, 'sentinel' | 'cluster'> {
+  const { REDIS_SENTINELS: sentinels, REDIS_CLUSTER_NODES: nodes } = settings;
+  if (sentinels && nodes)
+    report.refuse('REDIS_SENTINELS and REDIS_CLUSTER_NODES are both set: keep the one that says what your Redis is');
+  const road = sentinels ? 'REDIS_SENTINELS' : nodes ? 'REDIS_CLUSTER_NODES' : null;
+  const others = (['REDIS_URL', 'REDIS_HOST', 'REDIS_PORT'] as const).filter((name) => settings[name] !== null);
+  if (road && others.length > 0)
+    report.refuse(
+      `${others.join(', ')} set beside ${road}: keep one of them. User, password, TLS and database are set by ` +
+        'REDIS_USERNAME, REDIS_PASSWORD, REDIS_USE_TLS and REDIS_DB there',
+    );
+  if (nodes && db !== 0) report.refuse(`REDIS_DB is ${db}, wanted 0: a Redis Cluster has no other database`);
+  if (nodes && settings.SHARDS === 1)
+    report.warn('SHARDS is 1: one node of the cluster does all the work. Set SHARDS to twice its masters or more');
+  return { sentinel: readSentinel(settings, report.refuse), cluster: nodes && { nodes } };
+}
+
+function readSentinel(settings: Settings, refuse: Report['refuse']): RedisConfig['sentinel'] {
+  const { REDIS_SENTINELS: nodes, REDIS_MASTER_NAME: masterName } = settings;
+  const beside = (['REDIS_MASTER_NAME', 'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD'] as const).filter(
+    (name) => settings[name] !== null,
+  );
+  if (nodes === null) {
+    if (beside.length > 0) refuse(`${beside.join(', ')} set without REDIS_SENTINELS: set that to their host:port,…`);
+    return null;
+  }
+  if (masterName === null)
+    refuse(
+      'REDIS_SENTINELS is set without REDIS_MASTER_NAME: set it to the name the sentinels watch, often "mymaster"',
+    );
+  const { REDIS_SENTINEL_USERNAME: username, REDIS_SENTINEL_PASSWORD: password } = settings;
+  return { nodes, masterName: masterName ?? '', username, password };
 }
 
 function picker(addresses: [string, Address][], refuse: Report['refuse']) {

@@ -73,6 +73,54 @@ describe('where Redis is', () => {
   });
 });
 
+describe('servers that sentinels or a cluster name', () => {
+  const redis = (env: Record<string, string>) => load({ ...KEY, SHARDS: '6', ...env }).redis;
+
+  it('reads sentinels with the name of the master, and who they are asked as', () => {
+    const env = { REDIS_SENTINELS: 's1, s2:7,[::1]:8', REDIS_MASTER_NAME: 'm', REDIS_PASSWORD: 'pw1', REDIS_DB: '2' };
+    const nodes = [
+      { host: 's1', port: 26_379 },
+      { host: 's2', port: 7 },
+      { host: '::1', port: 8 },
+    ];
+    const sentinel = { nodes, masterName: 'm', username: null, password: null };
+    expect(redis(env)).toMatchObject({ sentinel, cluster: null, password: 'pw1', db: 2 });
+    const asked = { ...env, REDIS_SENTINEL_USERNAME: 'u', REDIS_SENTINEL_PASSWORD: 'pw2' };
+    expect(redis(asked)?.sentinel).toEqual({ ...sentinel, username: 'u', password: 'pw2' });
+  });
+
+  it('reads nodes of a cluster', () => {
+    const env = { REDIS_CLUSTER_NODES: 'a,b:7000', REDIS_USERNAME: 'u', REDIS_PASSWORD: 'pw1' };
+    const nodes = [
+      { host: 'a', port: 6_379 },
+      { host: 'b', port: 7_000 },
+    ];
+    expect(redis(env)).toMatchObject({ cluster: { nodes }, sentinel: null, username: 'u', password: 'pw1' });
+    expect(load({ ...KEY, ...env }).warnings).toEqual([expect.stringContaining('SHARDS is 1: one node')]);
+    expect(load({ ...KEY, ...env, SHARDS: '6' }).warnings).toEqual([]);
+  });
+
+  it.each<[Record<string, string>, string]>([
+    [{ REDIS_SENTINELS: 'a:x' }, 'REDIS_SENTINELS is "a:x", wanted at most 32 of host:port'],
+    [{ REDIS_CLUSTER_NODES: 'redis://a:1' }, 'REDIS_CLUSTER_NODES is "redis://a:1", wanted at most 64 of host:port'],
+    [{ REDIS_SENTINELS: 'a' }, 'REDIS_SENTINELS is set without REDIS_MASTER_NAME'],
+    [{ REDIS_MASTER_NAME: 'm' }, 'REDIS_MASTER_NAME set without REDIS_SENTINELS'],
+    [{ REDIS_URL: 'redis://r', REDIS_SENTINEL_PASSWORD: 'pw1' }, 'REDIS_SENTINEL_PASSWORD set without REDIS_SENTINELS'],
+    [
+      { REDIS_SENTINELS: 'a', REDIS_MASTER_NAME: 'm', REDIS_URL: 'redis://r', REDIS_PORT: '6379' },
+      'REDIS_URL, REDIS_PORT set beside REDIS_SENTINELS: keep one of them',
+    ],
+    [{ REDIS_CLUSTER_NODES: 'a', REDIS_HOST: 'r' }, 'REDIS_HOST set beside REDIS_CLUSTER_NODES: keep one of them'],
+    [
+      { REDIS_CLUSTER_NODES: 'a', REDIS_SENTINELS: 'b', REDIS_MASTER_NAME: 'm' },
+      'REDIS_SENTINELS and REDIS_CLUSTER_NODES are both set',
+    ],
+    [{ REDIS_CLUSTER_NODES: 'a', REDIS_DB: '1' }, 'REDIS_DB is 1, wanted 0'],
+  ])('refuses %j', (env, problem) => {
+    expect(problemsOf({ ...KEY, SHARDS: '6', ...env })).toEqual([expect.stringContaining(problem)]);
+  });
+});
+
 describe('TLS to Redis', () => {
   const readFile = filesOf({ '/ca': '-----BEGIN CERTIFICATE-----', '/key': '-----BEGIN PRIVATE KEY-----', '/no': 'x' });
   const BASE = { ...KEY, REDIS_URL: 'rediss://r' };

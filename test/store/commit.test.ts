@@ -1,13 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { removalOf, repairOf, unitOf } from '../../src/store/commit.ts';
-import { indexesOf } from '../../src/store/indexes.ts';
+import { type IndexPolicy, indexesOf } from '../../src/store/indexes.ts';
 import type { IndexChange } from '../../src/store/store.ts';
 import { blockOf } from '../../src/task/id.ts';
 import { TASK_STATES, type TaskRecord } from '../../src/task/task.ts';
 import { anAttempt, anId, aSpec, aTask, T0 } from '../support/builders.ts';
 
-const POLICY = { timeoutGraceMs: 5_000, retentionCompletedMs: 1_000_000, retentionFailedMs: 9_000_000 };
+const POLICY = {
+  timeoutGraceMs: 5_000,
+  retentionCompletedMs: 1_000_000,
+  retentionFailedMs: 9_000_000,
+  tenantConcurrency: null,
+};
 
 describe('the index entries of a record', () => {
   const entriesOf = (task: TaskRecord) => indexesOf(task, POLICY);
@@ -27,7 +32,18 @@ describe('the index entries of a record', () => {
     expect(entriesOf(task)).toEqual([
       { do: 'add', index: 'deadline', member: task.id, score: T0 + 65_000 },
       { do: 'add', index: 'held:w1@100-aa', member: `${task.id}~a1`, score: T0 },
+      { do: 'add', index: 'cap:a|echo', member: task.id, score: 0 },
     ]);
+  });
+
+  it('running: in the caps of its agent, its key and, where tenants have a limit, its tenant', () => {
+    const task = aTask({ state: 'running', tenant: 'a|b', concurrencyKey: 'k' });
+    const caps = (policy: IndexPolicy) =>
+      indexesOf(task, policy).flatMap((entry) =>
+        'index' in entry && entry.index.startsWith('cap:') ? entry.index : [],
+      );
+    expect(caps(POLICY)).toEqual(['cap:a|echo', 'cap:k|echo|a%7Cb|k']);
+    expect(caps({ ...POLICY, tenantConcurrency: 1 })).toEqual(['cap:a|echo', 'cap:t|a%7Cb', 'cap:k|echo|a%7Cb|k']);
   });
 
   it('running: with a deadline from the start', () => {

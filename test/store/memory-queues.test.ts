@@ -50,6 +50,8 @@ describe('lanes, take and reservations of the memory store', () => {
         const opened = { store: createMemoryStore({ runtime, shards: 1 }), advance: runtime.advance };
         const world = new World(1, { ...opened, close: () => opened.store.close() });
         const model = new QueueModel();
+        // The model knows no caps, and without a limit of its own a key has one.
+        await world.store.changeCaps(0, { do: 'introduce', limits: { 'k|b': 1_000 } });
         for (const one of steps) {
           await apply(one, world, model);
           expect(await world.lanes()).toEqual(model.lengths());

@@ -73,14 +73,15 @@ function pings(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
     socket.once('data', (reply) => {
-      resolve(reply.toString().startsWith('+PONG'));
+      // One that wants a password first is there, too.
+      resolve(/^(\+PONG|-NOAUTH)/.test(reply.toString()));
       socket.destroy();
     });
     socket.once('error', () => resolve(false));
   });
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

@@ -4,18 +4,19 @@
  */
 import type { Redis } from 'ioredis';
 import { pause, type Runtime } from '../../runtime/runtime.ts';
-import { blockingClient, placeOf, type RedisAddress } from './connect.ts';
+import type { Commands } from './connect.ts';
 import { meaningOf, unavailable } from './errors.ts';
 
 /** An answer may be this late before the server counts as gone. */
 const LATE_MS = 5_000;
 /** How often a reader looks that found all connections in use. */
 const LOOK_AGAIN_MS = 20;
+/** Times that a read follows its key to another node of a cluster before its caller hears of it. */
+const MOVES_MAX = 3;
 
 export interface BlockingReadsOptions {
-  address: RedisAddress;
+  commands: Commands;
   runtime: Runtime;
-  name: string;
   /** Waiting reads at once; beyond that a read looks every 20 ms on the command connection instead. */
   connectionsMax: number;
   /** The same read without waiting. */
@@ -23,6 +24,8 @@ export interface BlockingReadsOptions {
 }
 
 export interface BlockingRead {
+  /** The beginning of the keys that are read; all of one shard. */
+  tag: string;
   /** `COUNT n STREAMS …`, what follows BLOCK. */
   args: string[];
   /** The same with `$` replaced by the place it stands for now. */
@@ -31,10 +34,16 @@ export interface BlockingRead {
   signal?: AbortSignal | undefined;
 }
 
+/** A connection, and the server it leads to. */
+interface Line {
+  client: Redis;
+  place: string;
+}
+
 export class BlockingReads {
   readonly #options: BlockingReadsOptions;
-  readonly #idle: Redis[] = [];
-  readonly #busy = new Map<Redis, () => void>();
+  #idle: Line[] = [];
+  readonly #busy = new Map<Line, () => void>();
   #closed = false;
 
   constructor(options: BlockingReadsOptions) {
@@ -43,55 +52,66 @@ export class BlockingReads {
 
   /** The reply of XREAD; null when nothing came in time, the signal aborted, or the store is closed. */
   async read(read: BlockingRead): Promise<unknown> {
-    if (this.#closed || read.signal?.aborted) return null;
-    const client = this.#reuse() ?? this.#create();
-    return client ? this.#readOn(client, read) : this.#lookAgain(read);
+    const { commands } = this.#options;
+    for (let moves = 0; ; moves++) {
+      if (this.#closed || read.signal?.aborted) return null;
+      const line = this.#reuse(commands.readerOf(read.tag).place) ?? this.#create(read.tag);
+      if (!line) return this.#lookAgain(read);
+      try {
+        return await this.#readOn(line, read);
+      } catch (error) {
+        if (!commands.heard(read.tag, line.place, error) || moves >= MOVES_MAX) throw error;
+      }
+    }
   }
 
   close(): void {
     this.#closed = true;
-    for (const client of this.#idle.splice(0)) client.disconnect();
+    for (const { client } of this.#idle.splice(0)) client.disconnect();
     for (const stop of [...this.#busy.values()]) stop();
   }
 
   /** The server may have closed a connection that was idle. */
-  #reuse(): Redis | null {
-    for (let client = this.#idle.pop(); client; client = this.#idle.pop()) {
-      if (client.status === 'ready') return client;
-    }
-    return null;
+  #reuse(place: string): Line | null {
+    this.#idle = this.#idle.filter(({ client }) => client.status === 'ready');
+    const at = this.#idle.findLastIndex((line) => line.place === place);
+    return at < 0 ? null : this.#idle.splice(at, 1)[0]!;
   }
 
-  #create(): Redis | null {
-    const { address, name, connectionsMax } = this.#options;
-    return this.#busy.size < connectionsMax ? blockingClient(address, name) : null;
+  /** One that leads elsewhere and is idle makes room. */
+  #create(tag: string): Line | null {
+    const { commands, connectionsMax } = this.#options;
+    if (this.#busy.size + this.#idle.length >= connectionsMax) this.#idle.shift()?.client.disconnect();
+    if (this.#busy.size >= connectionsMax) return null;
+    const { place, open } = commands.readerOf(tag);
+    return { client: open(), place };
   }
 
-  #readOn(client: Redis, { args, waitMs, signal }: BlockingRead): Promise<unknown> {
+  #readOn(line: Line, { args, waitMs, signal }: BlockingRead): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const stop = () => this.#drop(client, finish, () => resolve(null));
+      const stop = () => this.#drop(line, finish, () => resolve(null));
       const late = () => {
-        const error = unavailable(placeOf(this.#options.address), 'a blocking read was not answered in time');
-        this.#drop(client, finish, () => reject(error));
+        const error = unavailable(line.place, 'a blocking read was not answered in time');
+        this.#drop(line, finish, () => reject(error));
       };
       const cancel = this.#options.runtime.after(waitMs + LATE_MS, late);
       const finish = () => {
         cancel();
         signal?.removeEventListener('abort', stop);
-        this.#busy.delete(client);
+        this.#busy.delete(line);
       };
       signal?.addEventListener('abort', stop, { once: true });
-      this.#busy.set(client, stop);
-      this.#send(client, waitMs, args).then(
+      this.#busy.set(line, stop);
+      this.#send(line.client, waitMs, args).then(
         (reply) => {
-          if (!this.#busy.has(client)) return;
+          if (!this.#busy.has(line)) return;
           finish();
-          this.#idle.push(client);
+          this.#idle.push(line);
           resolve(reply);
         },
         (error: unknown) => {
-          if (!this.#busy.has(client)) return;
-          this.#drop(client, finish, () => reject(meaningOf(error, placeOf(this.#options.address))));
+          if (!this.#busy.has(line)) return;
+          this.#drop(line, finish, () => reject(meaningOf(error, line.place)));
         },
       );
     });
@@ -102,7 +122,7 @@ export class BlockingReads {
     return client.call('xread', ['BLOCK', String(waitMs), ...args]);
   }
 
-  #drop(client: Redis, finish: () => void, settle: () => void): void {
+  #drop({ client }: Line, finish: () => void, settle: () => void): void {
     finish();
     client.disconnect();
     settle();

@@ -6,29 +6,16 @@
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import { pause, type Runtime } from '../../runtime/runtime.ts';
+import { endpointOf, placeOf, type RedisAddress } from './address.ts';
 import { isConnectionError, meaningOf, unavailable } from './errors.ts';
 import type { Script } from './scripts.ts';
+import { masterConnector } from './sentinel.ts';
 
 const COMMAND_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const KEEP_ALIVE_MS = 10_000;
 const BACKOFF_FIRST_MS = 50;
 const BACKOFF_MAX_MS = 500;
-
-export interface RedisAddress {
-  /** `redis://user:password@host:port/db`, `rediss://` for TLS; the single fields win over it. */
-  url?: string | null;
-  /** Default: 127.0.0.1 */
-  host?: string;
-  /** Default: 6379 */
-  port?: number;
-  /** Default: 0 */
-  db?: number;
-  username?: string | null;
-  password?: string | null;
-  /** PEM texts; null = no TLS. */
-  tls?: { verify: boolean; ca?: string | null; cert?: string | null; key?: string | null } | null;
-}
 
 export type ConnectionState = 'ready' | 'lost' | 'closed';
 
@@ -43,16 +30,39 @@ export interface ConnectOptions {
 
 export type Argument = string | number;
 
-/** `host:port`, for messages. */
-export function placeOf(address: RedisAddress): string {
-  const { host, port } = endpointOf(address);
-  return `${host}:${port}`;
+/** A client of its own for reads that wait, and the place it goes to: it is of use for reads of that place only. */
+export interface Reader {
+  place: string;
+  open: () => Redis;
 }
 
+/** What carries commands to the server that holds their key: one server by any road, or the nodes of a cluster. */
+export interface Commands {
+  /** For messages. */
+  readonly address: string;
+  /** False once a command failed for want of a connection, true again after one succeeded. */
+  readonly connected: boolean;
+  /** @param tag the beginning of a key of the shard that is meant; wanted of commands that name no key themselves */
+  call(name: string, args: readonly Argument[], tag?: string): Promise<unknown>;
+  /** All commands are of one shard. */
+  together(shown: string, tag: string, commands: readonly Command[]): Promise<unknown[] | null>;
+  run(script: Script, tag: string, args: readonly Argument[]): Promise<unknown>;
+  readerOf(tag: string): Reader;
+  /** What was answered to a reader of a place. True: the key is elsewhere, and the read is worth another try there. */
+  heard(tag: string, place: string, error: unknown): boolean;
+  /** Every server that is to hold tasks. */
+  servers(): Promise<Connection[]>;
+  close(): void;
+}
+
+export type Command = readonly [name: string, ...args: Argument[]];
+
 /** The connection that carries commands. Every command is answered or rejected within seconds. */
-export class Connection {
+export class Connection implements Commands {
   readonly address: string;
   readonly database: number;
+  readonly at: RedisAddress;
+  readonly #name: string;
   readonly #redis: Redis;
   readonly #observe: ConnectOptions['onCommand'];
   readonly #runtime: Runtime;
@@ -62,6 +72,8 @@ export class Connection {
   #connected = false;
 
   constructor(options: ConnectOptions) {
+    this.at = options.address;
+    this.#name = options.name;
     this.address = placeOf(options.address);
     this.database = endpointOf(options.address).db;
     this.#observe = options.onCommand;
@@ -98,11 +110,23 @@ export class Connection {
     return this.#told(name, name, args);
   }
 
+  readerOf(): Reader {
+    return { place: this.address, open: () => blockingClient(this.at, `${this.#name}-reads`) };
+  }
+
+  heard(): boolean {
+    return false;
+  }
+
+  async servers(): Promise<Connection[]> {
+    return [this];
+  }
+
   /**
    * Commands that see and make one moment of the store: all or none of them are done. Null: none, because the server is
    * out of memory, when it discards every transaction, even one that only reads.
    */
-  async together(shown: string, commands: (readonly [name: string, ...args: Argument[]])[]): Promise<unknown[] | null> {
+  async together(shown: string, _tag: string, commands: readonly Command[]): Promise<unknown[] | null> {
     try {
       return await this.#timed(shown, async () => {
         const replies = await this.#redis.multi(commands as unknown as [string, ...string[]][]).exec();
@@ -144,20 +168,24 @@ export class Connection {
       this.#connected = true;
       return reply;
     } catch (error) {
-      throw this.#failed(error);
+      throw this.#failed(error, shown);
     } finally {
       this.#observe?.(shown, (performance.now() - started) / 1_000);
     }
   }
 
-  #failed(error: unknown): unknown {
+  #failed(error: unknown, shown: string): unknown {
     if (isUnknownScript(error)) return error;
     if (error instanceof Error && isConnectionError(error)) {
       this.#connected = false;
       // A server that does not answer may be gone without a word: only a new connection tells.
       if (error.message === 'Command timed out') this.#redis.disconnect(true);
     }
-    return meaningOf(error, this.address);
+    return meaningOf(error, this.address, `${this.#user} ("${shown}")`);
+  }
+
+  get #user(): string {
+    return endpointOf(this.at).username ?? 'default';
   }
 
   /** The first call opens the connection; while it is being restored, calls are rejected at once. */
@@ -180,8 +208,8 @@ export class Connection {
 
   #away(): Error {
     this.#connected = false;
-    const cause = this.#lastError ?? new Error('Connection is closed or not ready yet.');
-    return isConnectionError(cause) ? unavailable(this.address, cause) : meaningOf(cause, this.address);
+    // Also where Redis did not let us in: a password that is changed on a running system is no reason to give up.
+    return unavailable(this.address, this.#lastError ?? new Error('Connection is closed or not ready yet.'));
   }
 }
 
@@ -210,15 +238,16 @@ function backoffMs(times: number, random: number): number {
 
 function clientOptions(address: RedisAddress, name: string): RedisOptions {
   const { host, port, db, username, password, tls } = endpointOf(address);
+  const { sentinel } = address;
   return {
-    host,
-    port,
+    ...(sentinel ? { Connector: masterConnector({ ...address, sentinel }) } : { host, port }),
     db,
     username: username ?? undefined,
     password: password ?? undefined,
     ...(tls ? { tls } : {}),
     protocol: 2,
     connectionName: name,
+    disableClientInfo: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: KEEP_ALIVE_MS,
     lazyConnect: true,
@@ -226,30 +255,5 @@ function clientOptions(address: RedisAddress, name: string): RedisOptions {
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
     maxRetriesPerRequest: 0,
-  };
-}
-
-function endpointOf(address: RedisAddress) {
-  const url = address.url ? new URL(address.url) : null;
-  const secure = address.tls ?? (url?.protocol === 'rediss:' ? { verify: true } : null);
-  const host = address.host ?? (url?.hostname.replace(/^\[(.*)\]$/, '$1') || '127.0.0.1');
-  return {
-    host,
-    port: address.port ?? Number(url?.port || 6_379),
-    db: address.db ?? Number(url?.pathname.slice(1) || 0),
-    username: address.username ?? (decodeURIComponent(url?.username ?? '') || null),
-    password: address.password ?? (decodeURIComponent(url?.password ?? '') || null),
-    tls: secure && tlsOptions(secure, host),
-  };
-}
-
-function tlsOptions({ verify, ca, cert, key }: NonNullable<RedisAddress['tls']>, host: string) {
-  return {
-    rejectUnauthorized: verify,
-    ...(ca ? { ca } : {}),
-    ...(cert ? { cert } : {}),
-    ...(key ? { key } : {}),
-    // A name, not an address, may be asked for (RFC 6066).
-    ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
   };
 }

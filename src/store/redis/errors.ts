@@ -1,15 +1,20 @@
 import { AgentSystemError, StoreUnavailableError } from '../../errors.ts';
+import { adviceFor } from './faults.ts';
 
-/** Replies by which Redis says "not now": the same call may succeed on the next connection, or a little later. */
+/** Replies by which Redis says "not now" or "not here": the same call may succeed elsewhere, or a little later. */
 const NOT_NOW =
-  /^(READONLY|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|UNBLOCKED|ERR max number of clients)/;
-const NOT_ALLOWED = /^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH|ERR invalid password|DENIED)/;
+  /^(READONLY|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|BUSY|MISCONF|UNBLOCKED|ERR max number of clients)/;
+const NOT_ALLOWED =
+  /^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH|ERR invalid password|DENIED)|user executing the script can't|ACL failure in script/;
 /** Said without having been asked anything by the server: the connection, not the command, failed. */
 const NO_CONNECTION =
   /Connection is closed|Stream isn't writeable|Command timed out|Command aborted|max retries per request|connect ETIMEDOUT|Socket (timeout|closed)/i;
 
-/** What an error of the client means to the callers of the port. `address` goes into the message for people. */
-export function meaningOf(error: unknown, address: string): Error {
+/**
+ * What an error of the client means to the callers of the port. `address` goes into the message for people, and so does
+ * `what`, the command, where a user was not allowed to run it.
+ */
+export function meaningOf(error: unknown, address: string, what?: string): Error {
   if (error instanceof AgentSystemError) return error;
   if (!(error instanceof Error)) return new AgentSystemError('STORE_FAILED', `Redis at ${address} failed: ${error}`);
   const { message } = error;
@@ -21,7 +26,7 @@ export function meaningOf(error: unknown, address: string): Error {
     return new AgentSystemError('STORE_FULL', text, { retryable: true, cause: error });
   }
   if (NOT_ALLOWED.test(message)) {
-    const text = `Redis at ${address} refused the user: ${message}`;
+    const text = `Redis at ${address} refused the user${what ? ` ${what}` : ''}: ${message}; ${adviceFor(error)}`;
     return new AgentSystemError('STORE_FORBIDDEN', text, { cause: error });
   }
   return new AgentSystemError('STORE_FAILED', `Redis at ${address} answered with an error: ${message}`, {
@@ -31,8 +36,9 @@ export function meaningOf(error: unknown, address: string): Error {
 
 export function unavailable(address: string, cause: unknown): StoreUnavailableError {
   const why = cause instanceof Error ? cause.message : String(cause);
+  const advice = adviceFor(cause);
   if (cause instanceof Error) forgetArguments(cause);
-  return new StoreUnavailableError(`Redis connection failed (${address}): ${why}`, cause);
+  return new StoreUnavailableError(`Redis connection failed (${address}): ${why}${advice ? `; ${advice}` : ''}`, cause);
 }
 
 /** The client notes the command and its arguments on its errors: payloads, and with AUTH the password. No log may see them. */
@@ -45,7 +51,7 @@ export function isConnectionError(error: Error): boolean {
   const { code, syscall } = error as NodeJS.ErrnoException;
   return (
     syscall !== undefined ||
-    /^(E[A-Z]+|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED)/.test(code ?? '') ||
+    /^(E[A-Z]+|ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code ?? '') ||
     NO_CONNECTION.test(error.message)
   );
 }

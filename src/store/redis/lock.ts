@@ -6,14 +6,14 @@
 import Redlock, { ExecutionError, Lock, ResourceLockedError } from 'redlock';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { HeldLock, LockPort } from '../store.ts';
-import type { Argument, Connection } from './connect.ts';
+import type { Argument, Commands } from './connect.ts';
 
 /** Redlock's allowance for clocks that run at different speeds, and for the precision of expiry. */
 const DRIFT_FACTOR = 0.01;
 const DRIFT_MS = 2;
 
 export interface LockOptions {
-  connection: Connection;
+  connection: Commands;
   runtime: Runtime;
 }
 

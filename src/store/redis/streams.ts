@@ -1,14 +1,12 @@
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { ReadStreams, StreamBatch, StreamEntry, StreamName } from '../store.ts';
 import { BlockingReads } from './blocking-reads.ts';
-import type { Connection, RedisAddress } from './connect.ts';
+import type { Commands } from './connect.ts';
 import { entryBehind } from './keys.ts';
 
 export interface StreamsOptions {
-  connection: Connection;
-  address: RedisAddress;
+  connection: Commands;
   runtime: Runtime;
-  name: string;
   connectionsMax: number;
 }
 
@@ -17,13 +15,13 @@ type RawEntry = [id: string, fields: string[]];
 
 /** The streams of all shards. A read that may wait has a connection of its own, so no command ever waits behind it. */
 export class Streams {
-  readonly #connection: Connection;
+  readonly #connection: Commands;
   readonly #waiting: BlockingReads;
 
-  constructor({ connection, address, runtime, name, connectionsMax }: StreamsOptions) {
+  constructor({ connection, runtime, connectionsMax }: StreamsOptions) {
     this.#connection = connection;
     const look = (args: string[]) => connection.call('xread', args);
-    this.#waiting = new BlockingReads({ address, runtime, name: `${name}-reads`, connectionsMax, look });
+    this.#waiting = new BlockingReads({ commands: connection, runtime, connectionsMax, look });
   }
 
   async read(tag: string, { from, count, waitMs, signal }: ReadStreams): Promise<StreamBatch[]> {
@@ -34,6 +32,7 @@ export class Streams {
     const reply =
       waitMs > 0
         ? await this.#waiting.read({
+            tag,
             args: [...args, ...places],
             pinned: async () => [...args, ...(await Promise.all(from.map((one) => this.#pinned(tag, one))))],
             waitMs,
