@@ -1,37 +1,58 @@
 /**
- * What the demo's agents do, as plain functions. Both may run twice for one task: reading changes nothing, and the
+ * What the demo's agents do, as plain functions. Each may run twice for one task: reading changes nothing, and the
  * report is written aside and renamed, so a second attempt only writes the same files again.
  */
 import { type FileHandle, mkdir, mkdtemp, open, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { analyseText } from './analyse-text.ts';
+import { pause } from '../runtime/runtime.ts';
+import { systemRuntime } from '../runtime/system-runtime.ts';
+import { analyseParts } from './analyse-text.ts';
 import { FileError, reasonOf, systemCode, unreadable } from './file-error.ts';
+import { type Duplicates, findDuplicates, type SketchedFile } from './find-duplicates.ts';
 import { isInside, OPEN_FLAGS, whyTooLarge } from './find-files.ts';
 import { buildReport, type FileResult, type ReportMeta } from './report.ts';
 import { renderReport } from './report-page.ts';
+import { sketchOf } from './sketch.ts';
 import { whyNotText } from './sniff-text.ts';
+import { readText } from './text-parts.ts';
 
-export interface AnalyseFileInput {
+interface FileBelow {
   /** The folder, absolute. */
   readonly root: string;
   /** The file below it. */
   readonly path: string;
 }
 
+export interface AnalyseFileInput extends FileBelow {
+  /** Waits so long beside its work, for a demo in which a worker is to be killed in the middle of it. */
+  readonly pauseMs?: number | undefined;
+}
+
+export interface AnalysedFile extends FileResult {
+  /** Fingerprints of its paragraphs, to find the same ones in other files. */
+  readonly sketch: string;
+}
+
 /**
  * Reads and analyses one file. Throws `FileError` with `binary_file`, `unreadable_file`, `too_large`, `not_a_file` or
  * `outside_folder`, and the signal's reason once it aborts.
  */
-export async function analyseFile(input: AnalyseFileInput, signal?: AbortSignal): Promise<FileResult> {
+export async function analyseFile(input: AnalyseFileInput, signal?: AbortSignal): Promise<AnalysedFile> {
+  if (input.pauseMs) await pause(systemRuntime, input.pauseMs, signal);
   signal?.throwIfAborted();
-  const bytes = await readInside(input, signal);
-  const why = whyNotText(bytes);
-  if (why !== null) throw new FileError('binary_file', `${input.path}: ${why}`);
-  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
-  return { path: input.path, bytes: bytes.length, ...analyseText(text, input.path) };
+  const { bytes, text } = await readTextInside(input, signal);
+  const parts = readText(text, input.path);
+  return { path: input.path, bytes, ...analyseParts(parts), sketch: sketchOf(parts.prose) };
 }
 
-async function readInside({ root, path }: AnalyseFileInput, signal?: AbortSignal): Promise<Uint8Array> {
+async function readTextInside(file: FileBelow, signal?: AbortSignal): Promise<{ bytes: number; text: string }> {
+  const bytes = await readInside(file, signal);
+  const why = whyNotText(bytes);
+  if (why !== null) throw new FileError('binary_file', `${file.path}: ${why}`);
+  return { bytes: bytes.length, text: new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes) };
+}
+
+async function readInside({ root, path }: FileBelow, signal?: AbortSignal): Promise<Uint8Array> {
   try {
     const file = await open(await insidePath(root, path), OPEN_FLAGS);
     try {
@@ -76,6 +97,26 @@ async function sizeOf(file: FileHandle): Promise<number> {
   const why = whyTooLarge(found.size);
   if (why !== null) throw new FileError('too_large', why);
   return found.size;
+}
+
+export interface FindDuplicatesInput {
+  /** The folder, absolute. */
+  readonly root: string;
+  /** What the analysts of its files handed on. */
+  readonly files: readonly SketchedFile[];
+}
+
+/** Finds the paragraphs that stand in several files. A file that has gone since then has none. */
+export function findRepeats({ root, files }: FindDuplicatesInput, signal?: AbortSignal): Promise<Duplicates> {
+  return findDuplicates(files, async (path) => {
+    signal?.throwIfAborted();
+    try {
+      return (await readTextInside({ root, path }, signal)).text;
+    } catch (error) {
+      if (error instanceof FileError) return null;
+      throw error;
+    }
+  });
 }
 
 export interface JoinReportInput {

@@ -1,9 +1,9 @@
-import { commentBlocks } from './comments.ts';
-import { findUrls, type Heading, parseMarkdown } from './markdown.ts';
+import type { Block, Heading } from './markdown.ts';
 import { gradeLevel, readingEase, syllables } from './readability.ts';
 import { splitSentences } from './sentences.ts';
 import { CODE_WORDS, STOP_WORDS } from './stop-words.ts';
-import { commentStyle, type TextKind, textKind } from './text-kind.ts';
+import type { TextKind } from './text-kind.ts';
+import { readText, type TextParts } from './text-parts.ts';
 import { forEachWord, type WordStyle } from './words.ts';
 
 /** What one text says about itself. Lists are bounded; the counts beside them are not. */
@@ -45,9 +45,11 @@ const READABILITY_WORDS_MIN = 10;
 
 /** Analyses one text in time proportional to its length; `path` only tells its kind. */
 export function analyseText(raw: string, path: string): TextAnalysis {
-  const text = plainLines(raw);
-  const kind = textKind(path);
-  const parts = partsOf(text, kind, path);
+  return analyseParts(readText(raw, path));
+}
+
+export function analyseParts(parts: TextParts): TextAnalysis {
+  const { text, kind } = parts;
   const prose = readProse(parts.prose);
   const counts = countAll(text, kind, parts, prose);
   const readable = prose.words >= READABILITY_WORDS_MIN && prose.latinWords * 2 > prose.words;
@@ -77,31 +79,6 @@ export function readingMinutes(words: number): number {
   return oneDecimal(words / WORDS_PER_MINUTE);
 }
 
-/** One kind of line ending and no byte order mark. */
-function plainLines(raw: string): string {
-  const text = raw.charCodeAt(0) === 0xfeff ? raw.slice(1) : raw;
-  return text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
-}
-
-interface Parts {
-  readonly headings: readonly Heading[];
-  readonly links: readonly string[];
-  readonly prose: readonly string[];
-  readonly rest: readonly string[];
-}
-
-function partsOf(text: string, kind: TextKind, path: string): Parts {
-  if (kind === 'markdown') return parseMarkdown(text);
-  const links = findUrls(text);
-  if (kind === 'text') return { headings: [], links, prose: withoutUrls(text).split(/\n[^\S\n]*\n/), rest: [] };
-  const prose = kind === 'code' ? commentBlocks(text, commentStyle(path)).map(withoutUrls) : [];
-  return { headings: [], links, prose, rest: [] };
-}
-
-function withoutUrls(text: string): string {
-  return text.replace(/https?:\/\/\S+/g, ' ');
-}
-
 interface Prose {
   words: number;
   latinWords: number;
@@ -111,9 +88,9 @@ interface Prose {
   readonly byWord: Map<string, number>;
 }
 
-function readProse(blocks: readonly string[]): Prose {
+function readProse(blocks: readonly Block[]): Prose {
   const prose: Prose = { words: 0, latinWords: 0, sentences: 0, syllables: 0, longest: null, byWord: new Map() };
-  for (const block of blocks) for (const sentence of splitSentences(block)) addSentence(prose, sentence);
+  for (const block of blocks) for (const sentence of splitSentences(block.text)) addSentence(prose, sentence);
   for (const [word, count] of prose.byWord) {
     prose.syllables += count * syllables(word);
     if (word.charCodeAt(0) < LATIN_END) prose.latinWords += count;
@@ -141,7 +118,7 @@ function countInto(byWord: Map<string, number>, text: string, style: WordStyle):
 }
 
 /** In code and data every name counts, in a text for people the prose and what stands between it. */
-function countAll(text: string, kind: TextKind, parts: Parts, prose: Prose) {
+function countAll(text: string, kind: TextKind, parts: TextParts, prose: Prose) {
   if (kind === 'code' || kind === 'data') {
     const byWord = new Map<string, number>();
     return { words: countInto(byWord, text, 'code'), byWord };

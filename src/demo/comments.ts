@@ -1,3 +1,4 @@
+import type { Block } from './markdown.ts';
 import type { CommentStyle } from './text-kind.ts';
 
 /**
@@ -5,22 +6,25 @@ import type { CommentStyle } from './text-kind.ts';
  * paragraph. A comment behind code is left out, because only a parser of the language could tell `//` from the
  * middle of a string.
  */
-export function commentBlocks(text: string, style: CommentStyle): string[] {
+export function commentBlocks(text: string, style: CommentStyle): Block[] {
   if (style === 'none') return [];
-  const blocks: string[] = [];
+  const blocks: Block[] = [];
   let block: string[] = [];
+  let startedAt = 0;
   const flush = () => {
-    if (block.length > 0) blocks.push(block.join('\n'));
+    if (block.length > 0) blocks.push({ text: block.join('\n'), line: startedAt });
     block = [];
   };
   let closing = '';
-  for (const raw of text.split('\n')) {
+  for (const [i, raw] of text.split('\n').entries()) {
     const line = raw.trim();
     const found: CommentLine = closing === '' ? openLine(line, style) : insideLine(line, closing);
     closing = found.closing;
     const words = found.text?.trim() ?? '';
     if (words === '' || words[0] === '@') flush();
-    if (words !== '') block.push(words);
+    if (words === '') continue;
+    if (block.length === 0) startedAt = i + 1;
+    block.push(words);
   }
   flush();
   return blocks;

@@ -9,12 +9,18 @@ export interface Heading {
   readonly text: string;
 }
 
+/** A piece of prose and the line of the file on which it begins, from 1. */
+export interface Block {
+  readonly text: string;
+  readonly line: number;
+}
+
 export interface MarkdownParts {
   readonly headings: Heading[];
   /** Distinct targets in order of appearance. */
   readonly links: string[];
   /** Paragraphs, list items and quotes: what has sentences. */
-  readonly prose: string[];
+  readonly prose: Block[];
   /** Headings and table rows: words without sentences. */
   readonly rest: string[];
 }
@@ -22,19 +28,22 @@ export interface MarkdownParts {
 export function parseMarkdown(text: string): MarkdownParts {
   const parser = new MarkdownParser();
   const lines = text.split('\n');
-  for (let i = frontMatterEnd(lines); i < lines.length; i++) parser.line(lines[i]!);
+  for (let i = frontMatterEnd(lines); i < lines.length; i++) parser.line(lines[i]!, i + 1);
   return parser.end();
 }
 
 class MarkdownParser {
   readonly #headings: Heading[] = [];
   readonly #links = new Set<string>();
-  readonly #prose: string[] = [];
+  readonly #prose: Block[] = [];
   readonly #rest: string[] = [];
   #block: string[] = [];
+  #blockLine = 0;
+  #line = 0;
   #fence = '';
 
-  line(raw: string): void {
+  line(raw: string, number: number): void {
+    this.#line = number;
     const line = unquote(raw);
     if (this.#fence === '') this.#outsideFence(line);
     else this.#insideFence(line);
@@ -74,6 +83,7 @@ class MarkdownParser {
       if (!/^[|\s:-]+$/.test(line)) this.#rest.push(this.#withoutLinks(line));
     } else {
       if (/^(?:[-*+]|\d{1,9}[.)])\s/.test(line)) this.#flush();
+      if (this.#block.length === 0) this.#blockLine = this.#line;
       this.#block.push(line);
     }
   }
@@ -96,7 +106,7 @@ class MarkdownParser {
     if (this.#block.length === 0) return;
     const text = this.#withoutLinks(this.#block.join('\n'));
     this.#block = [];
-    if (text.trim() !== '') this.#prose.push(text);
+    if (text.trim() !== '') this.#prose.push({ text, line: this.#blockLine });
   }
 
   /** Notes the targets; a target is no word of the text, and neither is a tag. */

@@ -4,13 +4,13 @@ export const PAGE_STYLE = `
   color-scheme: light dark;
   --paper: #f7f6f2; --card: #ffffff; --ink: #1c1d21; --soft: #5b5d66; --line: #e2e0d8; --row: #efede6;
   --accent: #2a5bd7; --markdown: #2a5bd7; --code: #0f8a6d; --text: #b8621b; --data: #8a4fbf; --none: #8b8d96;
-  --good: #0b7a52; --fair: #8a6100; --hard: #b3352c; --hover: #f1f4fd;
+  --good: #0b7a52; --fair: #8a6100; --hard: #b3352c; --hover: #f1f4fd; --del: #fbdcd6; --ins: #d3efdf;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #131419; --card: #1b1d24; --ink: #eceae4; --soft: #a3a6b1; --line: #2d303a; --row: #252831;
     --accent: #86a8ff; --markdown: #86a8ff; --code: #4fc9a4; --text: #eda35c; --data: #c495f2; --none: #7d808b;
-    --good: #58cfa0; --fair: #e3b84e; --hard: #ff8d82; --hover: #222735;
+    --good: #58cfa0; --fair: #e3b84e; --hard: #ff8d82; --hover: #222735; --del: #57291f; --ins: #164431;
   }
 }
 * { box-sizing: border-box; }
@@ -40,7 +40,7 @@ a { color: inherit; text-decoration-color: var(--soft); text-underline-offset: .
 .lane, .axis { display: grid; grid-template-columns: 225px minmax(0, 1fr); gap: 16px; align-items: center; }
 .lane { padding: 8px 0; border-top: 1px solid var(--line); } .lane:first-child { border-top: 0; }
 .who b { display: block; overflow-wrap: anywhere; font-weight: 600; line-height: 1.3; } .who span { color: var(--soft); font-size: .82rem; }
-.lane svg { width: 100%; display: block; } .lane svg rect { fill: var(--k); } .lane svg rect.row { fill: var(--row); } .lane svg rect:not(.row):hover { opacity: .65; }
+.lane svg { width: 100%; display: block; } .lane svg rect { fill: var(--k); } .lane svg rect.row { fill: var(--row); } .lane svg rect.death { fill: var(--hard); } .lane svg rect:not(.row):hover { opacity: .65; }
 .axis > div { display: flex; justify-content: space-between; color: var(--soft); font-size: .78rem; font-variant-numeric: tabular-nums; padding-top: 4px; }
 @media (max-width: 640px) { .lane { grid-template-columns: minmax(0, 1fr); gap: 5px; } .axis { grid-template-columns: minmax(0, 1fr); } .axis > span { display: none; } .who b, .who span { display: inline; } .who span { margin-left: .6em; } }
 .bars { list-style: none; margin: 0; padding: 0; } .bars li { display: grid; grid-template-columns: minmax(90px, 36%) minmax(0, 1fr); gap: 12px; align-items: center; padding: 2px 0; }
@@ -48,6 +48,17 @@ a { color: inherit; text-decoration-color: var(--soft); text-underline-offset: .
 .bar { display: flex; align-items: center; gap: 8px; font-size: .82rem; font-variant-numeric: tabular-nums; color: var(--soft); } .bar i { flex: none; height: 13px; min-width: 2px; width: calc((100% - 64px) * var(--w)); background: var(--k); border-radius: 2px 5px 5px 2px; }
 .terms { display: flex; flex-wrap: wrap; align-items: baseline; gap: .1rem .9rem; margin: 0; padding: 0; list-style: none; line-height: 1.45; } .terms li { font-size: calc(.86rem + .95rem * var(--w)); font-weight: calc(400 + 250 * var(--w)); letter-spacing: -.01em; overflow-wrap: anywhere; } .terms small { font-size: .72rem; font-weight: 400; color: var(--soft); margin-left: .25em; letter-spacing: 0; }
 blockquote { margin: 0; padding-left: 14px; border-left: 3px solid var(--accent); overflow-wrap: anywhere; } blockquote + p { margin: .6rem 0 0; }
+.facts { margin: .2rem 0 0; padding-left: 1.1rem; } .facts li { overflow-wrap: anywhere; padding: 1px 0; }
+.out + .note { margin: .8rem 0 0; }
+.killed { border-left: 4px solid var(--hard); }
+.same { list-style: none; margin: 0; padding: 0; } .same > li { padding: 14px 0; border-top: 1px solid var(--line); } .same > li:first-child { border-top: 0; padding-top: 0; } .same > li:last-child { padding-bottom: 0; }
+.same h3 { margin: 0 0 .4rem; font-size: .95rem; font-weight: 600; } .same h3 span { font-weight: 400; color: var(--soft); }
+.sides { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 10px 18px; } .sides.one { grid-template-columns: minmax(0, 1fr); }
+.sides figure { margin: 0; min-width: 0; } .sides figcaption { font-size: .82rem; overflow-wrap: anywhere; margin-bottom: .2rem; } .sides figcaption b { font-weight: 600; }
+.sides blockquote { border-left-color: var(--line); font-size: .88rem; color: var(--ink); }
+.sides del, .sides ins { text-decoration: none; border-radius: 3px; padding: 0 .12em; box-decoration-break: clone; -webkit-box-decoration-break: clone; } .sides del { background: var(--del); } .sides ins { background: var(--ins); }
+details > .same { margin-top: 1rem; } .same + details { margin-top: 12px; }
+@media (max-width: 700px) { .sides { grid-template-columns: minmax(0, 1fr); } }
 #tools { display: flex; flex-wrap: wrap; gap: 10px; align-items: center; margin-bottom: 12px; } #tools[hidden] { display: none; } #shown { color: var(--soft); font-size: .88rem; font-variant-numeric: tabular-nums; }
 input, select { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--none); border-radius: 8px; padding: .4rem .65rem; } input { flex: 1 1 190px; max-width: 340px; min-width: 0; }
 .scroll { overflow: auto; max-height: 88vh; margin: 0 calc(-1 * clamp(16px, 2.4vw, 26px)); padding: 0 clamp(16px, 2.4vw, 26px); }

@@ -5,7 +5,10 @@
  */
 import { createHash } from 'node:crypto';
 import { WORDS_PER_MINUTE } from './analyse-text.ts';
+import { crashSection } from './crash-section.ts';
+import { duplicatesSection } from './duplicates-section.ts';
 import { type Html, html, raw } from './html.ts';
+import { count, duration, number, pathOf } from './page-parts.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { PAGE_STYLE } from './page-style.ts';
 import type { Report, ReportFile } from './report.ts';
@@ -35,8 +38,10 @@ export function renderReport(report: Report): string {
 <main>
 ${cards(report)}
 ${report.cut === null ? null : html`<section class="cut"><h2>Not everything was read</h2>The walk ${report.cut}.</section>`}
+${crashSection(report)}
 ${timeline(report)}
 ${report.files.length === 0 ? emptySection() : html`<div class="two">${wordBars(report)}<div class="stack">${terms(report)}${workerBars(report)}${longest(report)}</div></div>`}
+${duplicatesSection(report)}
 ${table(report)}
 ${leftOut(report)}
 </main>
@@ -59,10 +64,11 @@ function folderName(folder: string): string {
 function leadOf(report: Report): Html {
   const at = `${report.startedAt.slice(0, 10)} ${report.startedAt.slice(11, 19)} UTC`;
   const by = report.workers.length === 0 ? '' : ` by ${count(report.workers.length, 'worker')}`;
-  return html`Read${by} in ${duration(report.elapsedMs)} on <time datetime="${report.startedAt}">${at}</time>, one task per file and one to join them.`;
+  return html`Read${by} in ${duration(report.elapsedMs)} on <time datetime="${report.startedAt}">${at}</time>, one task per file, one to compare their paragraphs and one to join it all.`;
 }
 
-function cards({ totals }: Report): Html {
+function cards(report: Report): Html {
+  const { totals } = report;
   const ease = totals.medianReadability;
   return html`<dl class="cards">
 ${card('Files', number(totals.files), bytes(totals.bytes))}
@@ -71,8 +77,18 @@ ${card('Sentences', number(totals.sentences), 'prose and comments')}
 ${card('Reading time', readingTime(totals.words / WORDS_PER_MINUTE), `${WORDS_PER_MINUTE} words a minute`)}
 ${card('Reading ease', ease === null ? '–' : ease.toFixed(0), 'Flesch, median file')}
 ${card('Headings', number(totals.headings), count(totals.links, 'link'))}
+${repeats(report)}
 ${card('Left out', number(totals.skipped), totals.skipped === 0 ? 'nothing' : 'reasons below')}
 </dl>`;
+}
+
+function repeats({ duplicates }: Report): Html | null {
+  if (duplicates === null) return null;
+  const note =
+    duplicates.paragraphs === 0
+      ? 'no paragraph stands in two files'
+      : `paragraphs, in ${count(duplicates.files, 'file')}`;
+  return card('Repeats', number(duplicates.paragraphs), note);
 }
 
 function card(name: string, value: string, note: string): Html {
@@ -116,7 +132,7 @@ function workerBars(report: Report): Html | null {
   const most = Math.max(1, ...report.workers.map((worker) => worker.tasks));
   const bars = report.workers.map(
     (worker) =>
-      html`<li class="k-worker"><span class="name" title="${worker.id}">${worker.id} <span class="dim">× ${worker.slots}</span></span>${barOf(worker.tasks, most)}</li>`,
+      html`<li class="k-worker"><span class="name" title="${worker.id}">${worker.id} <span class="dim">× ${worker.slots}${worker.killed ? ', killed' : ''}</span></span>${barOf(worker.tasks, most)}</li>`,
   );
   return html`<section><h2>Tasks per worker</h2><p class="note">× is the number of slots.</p><ol class="bars">${bars}</ol></section>`;
 }
@@ -209,39 +225,15 @@ function leftOut(report: Report): Html | null {
 function footer(): Html {
   return html`<footer>
 <p>Reading ease is Flesch’s formula, 206.835 − 1.015 × words per sentence − 84.6 × syllables per word (1948), made for English; in source files it is that of the comments. 60 to 70 is plain, below 30 very hard.</p>
+<p>Two paragraphs count as the same when at least half of their runs of three words are (Broder’s resemblance, 1997): in one of ordinary length about one word in ten may differ.</p>
 <p>Key terms are those with the highest TF-IDF: frequent in this file, rare in the others. A word of code is a part of a name: <code>leaseTtlMs</code> has three.</p>
 </footer>`;
-}
-
-/** The folder dimmed, the name not; `tail` puts the name first, for where the end is cut off. */
-function pathOf(path: string, order: 'path' | 'tail' = 'path'): Html {
-  const cut = path.replace(/\/$/, '').lastIndexOf('/') + 1;
-  const [folder, name] = [path.slice(0, cut), path.slice(cut)];
-  if (folder === '') return html`<bdi>${name}</bdi>`;
-  if (order === 'tail') return html`<bdi>${name}</bdi> <span class="dim">${folder.slice(0, -1)}</span>`;
-  const folders = folder.split('/').slice(0, -1);
-  return html`<bdi><span class="dim">${folders.map((part) => html`${part}/<wbr>`)}</span>${name}</bdi>`;
-}
-
-function number(value: number): string {
-  return value.toLocaleString('en');
-}
-
-function count(value: number, noun: string): string {
-  return `${number(value)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
 function bytes(value: number): string {
   if (value < 1024) return count(value, 'byte');
   const [size, unit] = value < 1024 * 1024 ? [value / 1024, 'KiB'] : [value / 1024 / 1024, 'MiB'];
   return `${size.toFixed(1)} ${unit}`;
-}
-
-function duration(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  return ms < 60_000
-    ? `${(ms / 1_000).toFixed(1)} s`
-    : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1_000)} s`;
 }
 
 function readingTime(minutes: number): string {

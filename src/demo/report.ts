@@ -1,4 +1,6 @@
 import { readingMinutes, type TextAnalysis } from './analyse-text.ts';
+import type { CrashSummary } from './crash.ts';
+import type { Duplicates } from './find-duplicates.ts';
 import type { SkippedFile } from './find-files.ts';
 import { type FolderTerm, type KeyTerm, keyTerms } from './key-terms.ts';
 import { easeWord } from './readability.ts';
@@ -17,6 +19,8 @@ export interface WorkerSummary {
   readonly tasks: number;
   /** Sum of its attempts' run times in milliseconds. */
   readonly busyMs: number;
+  /** It was killed in the middle, on purpose. */
+  readonly killed?: boolean;
 }
 
 /** One attempt: which worker had which file from when to when, in milliseconds since 1970. */
@@ -40,6 +44,10 @@ export interface ReportMeta {
   readonly skippedMore?: number;
   /** From `findFiles`: what the walk found when it met a bound. */
   readonly cut?: string | null;
+  /** Absent = nobody looked. */
+  readonly duplicates?: Duplicates | null;
+  /** Absent = no worker was killed. */
+  readonly crash?: CrashSummary | null;
 }
 
 export interface ReportFile {
@@ -95,6 +103,8 @@ export interface Report {
   readonly skipped: readonly SkippedFile[];
   readonly skippedMore: number;
   readonly cut: string | null;
+  readonly duplicates: Duplicates | null;
+  readonly crash: CrashSummary | null;
 }
 
 /** Joins what all tasks found into one report; the same input gives the same report. */
@@ -117,6 +127,8 @@ export function buildReport(results: readonly FileResult[], meta: ReportMeta): R
     skipped: meta.skipped,
     skippedMore: meta.skippedMore ?? 0,
     cut: meta.cut ?? null,
+    duplicates: meta.duplicates ?? null,
+    crash: meta.crash ?? null,
   };
 }
 

@@ -14,10 +14,11 @@ export function stripChart(report: Report): Html | null {
   const start = Math.min(...bounds(report.timeline, 'startedAt'));
   const end = Math.max(...bounds(report.timeline, 'endedAt'));
   const scale = WIDTH / Math.max(1, end - start);
+  const crash = report.crash;
   const kinds = new Map(report.files.map((file) => [file.path, file.kind]));
   const lanes = workersOf(report).map((worker) => {
     const entries = report.timeline.filter((entry) => entry.worker === worker.id);
-    return lane(worker, entries, { start, scale, kinds, elapsedMs: Math.max(1, end - start) });
+    return lane(worker, entries, { start, scale, kinds, crash, elapsedMs: Math.max(1, end - start) });
   });
   return html`<div class="strip">${lanes}<div class="axis" aria-hidden="true"><span></span><div>${ticks(end - start)}</div></div></div>`;
 }
@@ -40,16 +41,24 @@ interface Scale {
   readonly scale: number;
   readonly elapsedMs: number;
   readonly kinds: ReadonlyMap<string, TextKind>;
+  readonly crash: Report['crash'];
 }
 
 function lane(worker: WorkerSummary, entries: readonly TimelineEntry[], scale: Scale): Html {
   const rows = packRows(entries, worker.slots);
   const height = rows.count * (ROW + GAP) - GAP;
   const busy = Math.min(100, Math.round((100 * worker.busyMs) / (Math.max(1, worker.slots) * scale.elapsedMs)));
-  const facts = `${worker.slots} ${worker.slots === 1 ? 'slot' : 'slots'} · ${count(worker.tasks, 'task')} · ${busy} % busy`;
+  const facts = `${worker.slots} ${worker.slots === 1 ? 'slot' : 'slots'} · ${count(worker.tasks, 'task')} · ${busy} % busy${worker.killed ? ' · killed' : ''}`;
   return html`<div class="lane"><div class="who"><b>${worker.id}</b><span>${facts}</span></div>
-<svg role="img" aria-label="${`${worker.id}: ${facts}`}" viewBox="0 0 ${WIDTH} ${height}" height="${height}" preserveAspectRatio="none">${rowLines(rows.count)}${entries.map((entry, i) => mark(entry, rows.rowOf[i]!, scale))}</svg></div>
+<svg role="img" aria-label="${`${worker.id}: ${facts}`}" viewBox="0 0 ${WIDTH} ${height}" height="${height}" preserveAspectRatio="none">${rowLines(rows.count)}${entries.map((entry, i) => mark(entry, rows.rowOf[i]!, scale))}${death(worker, height, scale)}</svg></div>
 `;
+}
+
+/** From where on a killed worker did nothing any more. */
+function death(worker: WorkerSummary, height: number, { start, scale, crash }: Scale): Html | null {
+  if (crash === null || worker.id !== crash.worker) return null;
+  const x = round(Math.min(WIDTH - 3, Math.max(0, (crash.at - start) * scale)));
+  return html`<rect class="death" x="${x}" y="0" width="3" height="${height}"><title>killed here</title></rect>`;
 }
 
 function rowLines(rows: number): Html[] {

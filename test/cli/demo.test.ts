@@ -2,9 +2,10 @@ import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createSystem } from '../../src/create-system.ts';
+import type { StartDemoSystem } from '../../src/demo/demo-system.ts';
 import type { Report } from '../../src/demo/report.ts';
-import { byPriority, type StartDemoSystem } from '../../src/demo/run.ts';
+import { byPriority, type DemoSummary } from '../../src/demo/run.ts';
+import { startDemo } from '../../src/start-demo.ts';
 import { cli, type Terminal } from './builders.ts';
 
 let folder: string;
@@ -18,13 +19,8 @@ afterEach(async () => {
   await rm(out, { recursive: true, force: true });
 });
 
-const startDemoSystem: StartDemoSystem = ({ agents, workers, maxPayloadBytes }) => {
-  const settings = { LOG_LEVEL: 'silent', MAX_PAYLOAD_BYTES: `${maxPayloadBytes}` };
-  return createSystem({ store: 'memory', agents, workers: [...workers], settings });
-};
-
 const demo = (args: string[], terminal: Partial<Terminal> = {}) =>
-  cli(['demo', ...args], { cwd: out, parts: { startDemoSystem }, ...terminal });
+  cli(['demo', ...args], { cwd: out, parts: { startDemoSystem: startDemo }, ...terminal });
 
 const report = async (): Promise<Report> => JSON.parse(await readFile(join(out, 'report.json'), 'utf8'));
 
@@ -64,7 +60,7 @@ describe('demo', () => {
     // The file goes between the walk and its task.
     const start: StartDemoSystem = async (options) => {
       await rm(join(folder, 'gone.md'));
-      return startDemoSystem(options);
+      return startDemo(options);
     };
     const { code, out: text } = await demo([folder], { parts: { startDemoSystem: start } });
     expect(code).toBe(0);
@@ -101,6 +97,42 @@ describe('demo', () => {
     expect(await demo([folder])).toMatchObject({ code: 1, err: expect.stringContaining('out_not_writable') });
   });
 
+  it('names paragraphs that stand in several files', async () => {
+    const text = 'A paragraph of some length, which somebody has copied from one file to the other without a thought.';
+    await writeFile(join(folder, 'a.md'), `# A\n\n${text}\n`);
+    await writeFile(join(folder, 'b.md'), `# B\n\nShort.\n\n${text.replace('somebody', 'a person')}\n`);
+    const ran = await demo([folder]);
+    expect(ran.out).toContain('1 paragraph in several files');
+    expect(ran.out).toContain('a.md:3 and b.md:5');
+    expect((await report()).duplicates?.groups[0]).toMatchObject({ files: 2, words: 18 });
+    expect(await readFile(join(out, 'report.html'), 'utf8')).toContain('<ins>a person</ins>');
+  });
+
+  it('stops a worker dead with --crash, and its tasks finish elsewhere, each accepted once', async () => {
+    for (let i = 0; i < 60; i++) await writeFile(join(folder, `f${i}.md`), `# File ${i}\n\nSome words.`);
+    const ran = await demo([folder, '--crash', '-o', 'json']);
+    expect(ran.code).toBe(0);
+    const { crash, files, workers } = JSON.parse(ran.out) as DemoSummary;
+    expect(files).toBe(60);
+    expect(crash).toMatchObject({ pid: null, total: 60, completed: 60, acceptedOnce: 60 });
+    expect(crash!.done).toBeGreaterThanOrEqual(20);
+    expect(crash!.done).toBeLessThan(60);
+    expect(crash!.moved.length).toBeGreaterThan(0);
+    for (const { worker, ms, assignments } of crash!.moved) {
+      expect(worker).not.toBe(crash!.worker);
+      expect(ms).toBeLessThan(10_000);
+      expect(assignments).toBeGreaterThanOrEqual(2);
+    }
+    expect(workers.filter(({ killed }) => killed).map(({ id }) => id)).toEqual([crash!.worker]);
+    expect(ran.err).toMatch(/was stopped dead with \d+ tasks? in its hands/);
+    expect(await readFile(join(out, 'report.html'), 'utf8')).toContain('was killed in the middle');
+  });
+
+  it('says so when --crash finds nobody to kill', async () => {
+    const ran = await demo([folder, '--crash']);
+    expect(ran).toMatchObject({ code: 0, out: expect.stringContaining('No worker was killed: too few files') });
+  });
+
   it('ends at Ctrl-C', async () => {
     for (let i = 0; i < 30; i++) await writeFile(join(folder, `f${i}.md`), 'word '.repeat(20_000));
     let started = () => {};
@@ -108,7 +140,7 @@ describe('demo', () => {
       started = resolve;
     });
     const start: StartDemoSystem = async (options) => {
-      const system = await startDemoSystem(options);
+      const system = await startDemo(options);
       started();
       return system;
     };

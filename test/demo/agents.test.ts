@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, truncate, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { analyseFile, joinReport } from '../../src/demo/agents.ts';
+import { analyseFile, findRepeats, joinReport } from '../../src/demo/agents.ts';
+import type { SketchedFile } from '../../src/demo/find-duplicates.ts';
 import { aMeta, aResult } from './a-result.ts';
 
 describe('the agents of the demo', () => {
@@ -16,7 +17,9 @@ describe('the agents of the demo', () => {
   describe('analyseFile', () => {
     it('reads and analyses one file', async () => {
       await writeFile(join(root, 'a.md'), '# Hi\n\nHello there.');
-      expect(await analyseFile({ root, path: 'a.md' })).toEqual(aResult('a.md', '# Hi\n\nHello there.'));
+      const { sketch, ...result } = await analyseFile({ root, path: 'a.md' });
+      expect(result).toEqual(aResult('a.md', '# Hi\n\nHello there.'));
+      expect(sketch).toBe('');
     });
 
     it('names what it cannot use by code, not worth another attempt', async () => {
@@ -53,6 +56,22 @@ describe('the agents of the demo', () => {
       await writeFile(join(root, 'a.md'), 'x');
       const reason = new Error('cancelled');
       await expect(analyseFile({ root, path: 'a.md' }, AbortSignal.abort(reason))).rejects.toBe(reason);
+    });
+  });
+
+  describe('findRepeats', () => {
+    it('reads again what may be alike, and takes a file that has gone for one without paragraphs', async () => {
+      const text = 'One paragraph of more than a dozen words, so that it is long enough to be compared at all.';
+      const files: SketchedFile[] = [];
+      for (const path of ['a.md', 'b.md', 'c.md']) {
+        await writeFile(join(root, path), `# ${path}\n\n${text}\n`);
+        files.push({ path, sketch: (await analyseFile({ root, path })).sketch });
+      }
+      await rm(join(root, 'b.md'));
+      const { groups } = await findRepeats({ root, files });
+      expect(groups.map(({ places }) => places.map(({ path, line }) => `${path}:${line}`))).toEqual([
+        ['a.md:3', 'c.md:3'],
+      ]);
     });
   });
 

@@ -48,7 +48,7 @@ describe('parseMarkdown', () => {
     const text =
       '---\ntitle: x\n---\nA\nline\n\n- item\n- other\n\n> quote\n\n| a | b |\n|---|---|\n| c | d |\n\n~~~\ncode\n~~~\n<b>bold</b>';
     const { prose, rest } = parseMarkdown(text);
-    expect(prose.map((block) => block.trim())).toEqual(
+    expect(prose.map(({ text: block }) => block.trim())).toEqual(
       ['A\nline', '- item', '- other', 'quote', 'bold'].map((t) => expect.stringContaining(t)),
     );
     expect(rest).toEqual(['| a | b |', '| c | d |']);
