@@ -7,12 +7,15 @@ export interface Caller {
   name: string;
   /** Sees and makes tasks of this tenant only; null = of all tenants. */
   tenant: string | null;
-  /** `admin` includes the others. */
+  /** `admin` includes the others, and never stands beside a tenant: it is over the whole system. */
   scopes: ReadonlySet<Scope>;
 }
 
 /** Whoever calls from within the process, and everyone where no access control is configured. */
 export const OPERATOR: Caller = { name: 'operator', tenant: null, scopes: new Set(SCOPES) };
+
+/** Whoever calls what is open to all, and showed nothing. The empty text is the name of no tenant. */
+export const NOBODY: Caller = { name: 'nobody', tenant: '', scopes: new Set() };
 
 export function allows(caller: Caller, scope: Scope): boolean {
   return (
