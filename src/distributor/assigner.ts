@@ -3,16 +3,20 @@
  * give back at once what fitted nowhere. Taking is atomic in the store, so two distributors never work on the same task;
  * between the take and the commit only a cancel or a pause can come, which the commit then loses to by version.
  */
+import { AgentSystemError } from '../errors.ts';
 import type { Ports } from '../fleet/ports.ts';
 import { verifyTask } from '../fleet/verify-task.ts';
-import { isUrgentLane, parseLane } from '../scheduling/lane.ts';
-import { placeTasks } from '../scheduling/placement.ts';
+import { demandOfLane, isUrgentLane, parseLane, requirementsOfLane } from '../scheduling/lane.ts';
+import { placeTasks, type TaskKind } from '../scheduling/placement.ts';
 import { planTake } from '../scheduling/plan.ts';
+import { requirementsText } from '../scheduling/requirements.ts';
 import { patiently } from '../store/patience.ts';
-import { type LanePlace, type TakenTask, UNITS_MAX } from '../store/store.ts';
+import { type LanePlace, type TakenTask, type TakeReply, UNITS_MAX, UNKNOWN_MAX } from '../store/store.ts';
 import { decodeTask } from '../task/codec.ts';
+import type { TaskRecord } from '../task/task.ts';
 import { AssigningBatch, type Candidate } from './assigning-batch.ts';
 import type { Fleet, Member } from './fleet.ts';
+import { KnownDemands } from './known-demands.ts';
 
 const LANES_PER_TAKE = 1_000;
 /** An agent of whose tasks none could be verified is left to others for so long. */
@@ -32,6 +36,7 @@ export class Assigner {
   #after: LanePlace | undefined;
   /** By agent: local time until which its tasks are left to distributors that may know their key. */
   readonly #leftAlone = new Map<string, number>();
+  readonly #demands = new KnownDemands();
 
   constructor(options: AssignerOptions) {
     this.#options = options;
@@ -41,18 +46,35 @@ export class Assigner {
   async round(): Promise<{ taken: number; more: boolean }> {
     const { store, shard, clock, runtime, fleet, policy, batchSizeMax } = this.#options;
     const members = fleet.available(clock.now(), policy.instanceTtlMs);
-    const plan = planTake(members);
+    const plan = planTake(members, this.#demands.entries(runtime.now()));
     const max = Math.min(plan.max, batchSizeMax, UNITS_MAX);
     if (max === 0) return { taken: 0, more: false };
     const token = runtime.id(16);
     const agents = this.#withoutLeftAlone(plan.agents);
-    const request = { token, max, urgentMax: Math.min(plan.urgentMax, max), agents };
+    const request = { token, max, urgentMax: Math.min(plan.urgentMax, max), agents, requires: plan.requires };
     const after = this.#after;
     const call = () => clock.learn(() => store.take(shard, { ...request, lanesMax: LANES_PER_TAKE, after }));
     const reply = await patiently(call, { runtime, tries: 2 });
-    this.#after = reply.next;
+    const passedOver = this.#learn(reply, members);
+    // What was passed over because nobody knew it here stands before the place to go on from.
+    this.#after = passedOver ? after : reply.next;
     if (reply.tasks.length > 0) await this.#assign(token, reply.tasks, members, reply.now);
-    return { taken: reply.tasks.length, more: reply.tasks.length === max || reply.next !== undefined };
+    const more = reply.tasks.length === max || reply.next !== undefined || passedOver;
+    return { taken: reply.tasks.length, more };
+  }
+
+  /** Remembers what lanes require; answers whether some of it was new here and has room. */
+  #learn({ tasks, unknown = [] }: TakeReply, members: Member[]): boolean {
+    const now = this.#options.runtime.now();
+    for (const { lane } of tasks) {
+      const demand = demandOfLane(lane);
+      if (demand !== undefined) this.#demands.meet(demand, now);
+    }
+    if (unknown.length === 0) return false;
+    const met = unknown.map((demand): [string, TaskKind] => [demand, this.#demands.meet(demand, now)]);
+    const { requires } = planTake(members, met);
+    // A full list may hide others behind it.
+    return unknown.length === UNKNOWN_MAX || Object.values(requires).some((room) => room > 0);
   }
 
   async #assign(token: string, taken: TakenTask[], members: Member[], now: number): Promise<void> {
@@ -91,7 +113,7 @@ export class Assigner {
     try {
       const task = decodeTask(stored);
       const verified = verifyTask(task, keys);
-      if (verified.verdict === 'ok') return { task, agent: task.spec.agent, urgent: isUrgentLane(lane) };
+      if (verified.verdict === 'ok') return candidateOf(task, lane);
       if (verified.verdict === 'wrong') batch.reject(task, verified.detail);
       else {
         const { detail } = verified;
@@ -108,4 +130,19 @@ export class Assigner {
     const { store, shard, runtime } = this.#options;
     await patiently(() => store.giveBack(shard, token, ids), { runtime, tries: 2 });
   }
+}
+
+/**
+ * @throws LANE_WRONG when the task stands in a lane of other requirements than its sealed specification has: placed by
+ * either it could be given back and taken again without end
+ */
+function candidateOf(task: TaskRecord, lane: string): Candidate {
+  const { agent, require } = task.spec;
+  const requirements = require && requirementsText(require);
+  if (requirements !== requirementsOfLane(lane)) {
+    const message = `task ${task.id} stands in lane ${lane} but requires ${requirements ?? 'nothing'}`;
+    throw new AgentSystemError('LANE_WRONG', message, { details: { task: task.id, lane } });
+  }
+  const candidate: Candidate = { task, agent, urgent: isUrgentLane(lane) };
+  return requirements === undefined ? candidate : { ...candidate, requirements };
 }

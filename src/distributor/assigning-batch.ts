@@ -18,6 +18,8 @@ export interface Candidate {
   task: TaskRecord;
   agent: string;
   urgent: boolean;
+  /** Canonical text of what it requires of its worker. */
+  requirements?: string;
 }
 
 interface Step {
@@ -51,7 +53,8 @@ export class AssigningBatch {
     const { worker, incarnation, ref } = member;
     const unit = this.#units.length;
     const after = this.#step(task, { type: 'assign', attemptId, worker, incarnation, distributor: id }, member);
-    fleet.occupy(ref, task.id, attemptId, { shard, urgent, now: this.#now });
+    const needs = task.spec.require?.resources;
+    fleet.occupy(ref, task.id, attemptId, { shard, urgent, needs, now: this.#now });
     addAssignment(this.#letters, ref, after, unit);
     return attemptId;
   }
@@ -103,8 +106,8 @@ export class AssigningBatch {
       throw new Error(`task ${task.id} was taken as queued but refused ${command.type}: ${decided.reason}`);
     const unit = unitOf(task, decided.next, this.#options.policy);
     if (this.#token !== null) {
-      // It stands in the reservation now, not in its lane.
-      unit.indexes = unit.indexes.filter((change) => !('lane' in change));
+      // It stands in the reservation now, not in its lane, and by that in its caps.
+      unit.indexes = unit.indexes.filter((change) => !('lane' in change || change.index.startsWith('cap:')));
       unit.token = this.#token;
     }
     this.#units.push(unit);

@@ -4,6 +4,7 @@ import type { Ports } from '../fleet/ports.ts';
 import { verifyTask } from '../fleet/verify-task.ts';
 import { pause } from '../runtime/runtime.ts';
 import { PRIORITY_MAX } from '../scheduling/order.ts';
+import { meets } from '../scheduling/requirements.ts';
 import { backoffMs, patiently } from '../store/patience.ts';
 import { type StreamEntry, UNITS_MAX } from '../store/store.ts';
 import { decodeTask } from '../task/codec.ts';
@@ -28,7 +29,11 @@ export interface DistributorOptions extends Ports {
 
 export type AssignOutcome =
   | { task: string; assigned: true; attemptId: string }
-  | { task: string; assigned: false; reason: 'no_task' | 'not_queued' | 'no_agent' | 'seal' | 'conflict' };
+  | {
+      task: string;
+      assigned: false;
+      reason: 'no_task' | 'not_queued' | 'no_agent' | 'requirement' | 'seal' | 'conflict';
+    };
 
 /** The role that decides who runs what: one loop per shard over one picture of its workers. */
 export class Distributor {
@@ -108,6 +113,7 @@ export class Distributor {
     if (!task) return refused('no_task');
     if (task.state !== 'queued') return refused('not_queued');
     if (!member.agents.has(task.spec.agent)) return refused('no_agent');
+    if (!meets(member, task.spec.require ?? {})) return refused('requirement');
     if (verifyTask(task, this.#options.keys).verdict !== 'ok') return refused('seal');
     const urgent = task.spec.priority === PRIORITY_MAX;
     return { task: id, assigned: true, attemptId: batch.assign({ task, agent: task.spec.agent, urgent }, member) };

@@ -7,6 +7,7 @@
 import type { SeenBeat } from '../fleet/heartbeat-watch.ts';
 import { isLaterIncarnation } from '../fleet/incarnation.ts';
 import type { WorkerCapacity } from '../scheduling/placement.ts';
+import { type Amounts, addAmounts } from '../scheduling/requirements.ts';
 import { compareEntries } from '../store/entry-id.ts';
 import { heldName, holderOf } from '../store/store.ts';
 import { shardOf } from '../task/id.ts';
@@ -17,6 +18,10 @@ interface HeldAttempt {
   urgent: boolean;
   /** Mailbox entry that carries it; null until its commit was answered, undefined when only the worker spoke of it. */
   entry: string | null | undefined;
+  /** Resources it takes; unknown of an attempt that only the worker spoke of. */
+  needs?: Amounts;
+  /** Named in a heartbeat, whose sum of resources in use holds its needs too. */
+  listed: boolean;
 }
 
 export interface Member extends WorkerCapacity {
@@ -26,6 +31,7 @@ export interface Member extends WorkerCapacity {
   incarnation: string;
   agents: Set<string>;
   quick: Set<string>;
+  used: Record<string, number>;
   at: number;
 }
 
@@ -96,7 +102,10 @@ export class Fleet {
     member.agents = new Set(heartbeat.agents.map((agent) => agent.name));
     if (heartbeat.load) member.load = { cpu: heartbeat.load.cpu, memory: heartbeat.load.memory };
     const listed = [...heartbeat.unstarted, ...heartbeat.started].filter((held) => shardOf(held) === shard);
+    member.labels = heartbeat.labels ?? {};
+    member.resources = heartbeat.resources ?? {};
     correct(member, shard, new Set(listed), heartbeat.mailbox);
+    member.used = usedOf(member, heartbeat.used);
   }
 
   /** Takes in a hint; answers whether it freed anything. Anyone may have written it: what does not fit is ignored. */
@@ -113,11 +122,16 @@ export class Fleet {
   }
 
   /** Counts an assignment before its commit: the hint of a quick attempt may come before the commit's answer. */
-  occupy(ref: string, task: string, attemptId: string, facts: { shard: number; urgent: boolean; now: number }): void {
+  occupy(
+    ref: string,
+    task: string,
+    attemptId: string,
+    { now, ...facts }: { shard: number; urgent: boolean; needs?: Amounts; now: number },
+  ): void {
     const member = this.#members.get(ref);
     if (!member) return;
-    hold(member, heldName(task, attemptId), { shard: facts.shard, urgent: facts.urgent, entry: null });
-    member.lastAssignedAt = Math.max(member.lastAssignedAt, facts.now);
+    hold(member, heldName(task, attemptId), { ...facts, entry: null, listed: false });
+    member.lastAssignedAt = Math.max(member.lastAssignedAt, now);
   }
 
   /** The commit was answered: the assignment is in this mailbox entry, or lost (null). */
@@ -149,6 +163,7 @@ function newMember(ref: string, worker: string, incarnation: string): Known {
     incarnation,
     agents: new Set(),
     quick: new Set(),
+    used: {},
     slots: 0,
     extra: 0,
     occupied: 0,
@@ -169,8 +184,20 @@ function correct(member: Known, shard: number, listed: Set<string>, mailbox: str
     if (!onItsWay) letGo(member, name);
   }
   for (const name of listed) {
-    if (!member.held.has(name)) hold(member, name, { shard, urgent: false, entry: undefined });
+    const held = member.held.get(name);
+    if (held) held.listed = true;
+    else hold(member, name, { shard, urgent: false, entry: undefined, listed: true });
   }
+}
+
+/**
+ * What the worker counts itself, over all shards, and what is on its way to it. Its word also covers attempts that an
+ * earlier life of this distributor assigned. A worker that gives none is taken for what was assigned here.
+ */
+function usedOf(member: Known, reported: Amounts | undefined): Record<string, number> {
+  const used = { ...reported };
+  for (const { needs, listed } of member.held.values()) if (!reported || !listed) addAmounts(used, needs);
+  return used;
 }
 
 function hold(member: Known, name: string, held: HeldAttempt): void {
@@ -178,6 +205,7 @@ function hold(member: Known, name: string, held: HeldAttempt): void {
   member.held.set(name, held);
   member.occupied += 1;
   if (held.urgent) member.urgent += 1;
+  addAmounts(member.used, held.needs);
 }
 
 function letGo(member: Known, name: string): boolean {
@@ -186,5 +214,6 @@ function letGo(member: Known, name: string): boolean {
   member.held.delete(name);
   member.occupied -= 1;
   if (held.urgent) member.urgent -= 1;
+  addAmounts(member.used, held.needs, -1);
   return true;
 }

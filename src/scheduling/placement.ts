@@ -8,9 +8,10 @@
  * lazily: its first worker is ranked anew, and is the least loaded if its rank had not changed.
  */
 import { type Heap, heapOf } from './heap.ts';
+import { type Amounts, addAmounts, meets, type Offer, parseRequirements, timesThatFit } from './requirements.ts';
 
 /** A worker as placement sees it. Its caller knows more; `ref` leads back there. */
-export interface WorkerCapacity {
+export interface WorkerCapacity extends Offer {
   ref: string;
   agents: ReadonlySet<string>;
   slots: number;
@@ -25,10 +26,14 @@ export interface WorkerCapacity {
   lastAssignedAt: number;
   /** Shares in use, from 0 to 1. */
   load?: { cpu?: number; memory?: number };
+  /** Of its resources, what the attempts that it holds take. */
+  used?: Amounts;
 }
 
 export interface PlaceableTask {
   agent: string;
+  /** Canonical text, see `requirementsText`. */
+  requirements?: string;
 }
 
 export interface Placement<T, W> {
@@ -36,14 +41,45 @@ export interface Placement<T, W> {
   unplaced: T[];
 }
 
-/** Whether this worker is able to run this task at all, however busy it is. Pins, labels and resources belong here. */
+/** Whether this worker is able to run this task at all, however busy it is: agent, pin, labels, resources. */
 export function mayRun(worker: WorkerCapacity, task: PlaceableTask): boolean {
-  return worker.agents.has(task.agent);
+  return mayRunKind(worker, kindOf(task));
 }
 
-/** Tasks with equal keys get equal answers from `mayRun` and `freeCredit` for every worker. */
-export function eligibilityKey(task: PlaceableTask): string {
-  return task.agent;
+/** Tasks with equal keys get equal answers from `mayRun` and `roomFor` for every worker. */
+export function eligibilityKey({ agent, requirements }: PlaceableTask): string {
+  return requirements === undefined ? agent : `${agent}|${requirements}`;
+}
+
+/** What all tasks of one eligibility key ask for, read once. */
+export interface TaskKind {
+  agent: string;
+  /** Undefined: nothing but the agent. Null: cannot be read, which no worker meets. */
+  requires?: ReturnType<typeof parseRequirements>;
+  /** Resources that each of them takes. */
+  needs?: Amounts;
+}
+
+export function kindOf({ agent, requirements }: PlaceableTask): TaskKind {
+  if (requirements === undefined) return { agent };
+  const requires = parseRequirements(requirements);
+  return { agent, requires, needs: requires?.resources };
+}
+
+export function mayRunKind(worker: WorkerCapacity, { agent, requires }: TaskKind): boolean {
+  if (!worker.agents.has(agent)) return false;
+  return requires === undefined || (requires !== null && meets(worker, requires));
+}
+
+/** How many more tasks of a kind that it may run fit this worker, by credit and by resources. */
+export function roomFor(worker: WorkerCapacity, { agent, needs }: TaskKind, held: InUse = worker): number {
+  const credit = freeCredit(worker, agent, held.occupied);
+  return needs === undefined ? credit : Math.min(credit, timesThatFit(needs, worker.resources, held.used));
+}
+
+interface InUse {
+  occupied: number;
+  used?: Amounts;
 }
 
 /** How many more attempts of `agent` fit this worker, given how many it holds. */
@@ -77,11 +113,16 @@ export function placer<W extends WorkerCapacity>(
   workers: readonly W[],
   now: number,
 ): (task: PlaceableTask) => W | null {
-  const heapFor = heapsOver(workers.map(seatOf));
+  const queueFor = queuesOver(workers.map(seatOf));
   return (task) => {
-    const seat = leastLoaded(heapFor(task), task.agent);
+    const { kind, heap } = queueFor(task);
+    const seat = leastLoaded(heap, kind);
     if (!seat) return null;
     seat.occupied += 1;
+    if (kind.needs) {
+      seat.used = { ...seat.used };
+      addAmounts(seat.used, kind.needs);
+    }
     seat.ratio = seat.occupied / seat.worker.slots;
     seat.assignedAt = Math.max(seat.assignedAt, now);
     return seat.worker;
@@ -92,6 +133,7 @@ export function placer<W extends WorkerCapacity>(
 interface Seat<W> {
   worker: W;
   occupied: number;
+  used: Record<string, number> | undefined;
   ratio: number;
   load: number;
   assignedAt: number;
@@ -105,8 +147,8 @@ interface Entry<W> {
 }
 
 function seatOf<W extends WorkerCapacity>(worker: W): Seat<W> {
-  const { occupied, slots, lastAssignedAt } = worker;
-  return { worker, occupied, ratio: occupied / slots, load: loadOf(worker), assignedAt: lastAssignedAt };
+  const { occupied, slots, lastAssignedAt, used } = worker;
+  return { worker, occupied, used, ratio: occupied / slots, load: loadOf(worker), assignedAt: lastAssignedAt };
 }
 
 /** The scarcer resource counts. A worker that reports none is asked last, for nothing shows that it has any to spare. */
@@ -115,29 +157,37 @@ function loadOf(worker: WorkerCapacity): number {
   return cpu === undefined && memory === undefined ? 1 : Math.max(cpu ?? 0, memory ?? 0);
 }
 
+interface KindQueue<W> {
+  kind: TaskKind;
+  heap: Heap<Entry<W>>;
+}
+
 /** The heap of each kind of task, by what it asks of workers. */
-function heapsOver<W extends WorkerCapacity>(seats: readonly Seat<W>[]): (task: PlaceableTask) => Heap<Entry<W>> {
-  const byKind = new Map<string, Heap<Entry<W>>>();
+function queuesOver<W extends WorkerCapacity>(seats: readonly Seat<W>[]): (task: PlaceableTask) => KindQueue<W> {
+  const byKind = new Map<string, KindQueue<W>>();
   const byWorkers = new Map<string, Heap<Entry<W>>>();
   return (task) => {
-    const kind = eligibilityKey(task);
-    let heap = byKind.get(kind);
-    if (!heap) {
-      const answers = seats.map(({ worker }) => answerOf(worker, task));
-      const workers = answers.join('');
-      heap = byWorkers.get(workers) ?? heapOf(entriesOf(seats, answers), lessLoaded);
+    const key = eligibilityKey(task);
+    let queue = byKind.get(key);
+    if (!queue) {
+      const kind = kindOf(task);
+      const answers = seats.map(({ worker }) => answerOf(worker, kind));
+      // A worker leaves a heap when one task more does not fit: kinds of other needs must not share it.
+      const workers = answers.join('') + JSON.stringify(kind.needs ?? {});
+      const heap = byWorkers.get(workers) ?? heapOf(entriesOf(seats, answers), lessLoaded);
+      queue = { kind, heap };
       byWorkers.set(workers, heap);
-      byKind.set(kind, heap);
+      byKind.set(key, queue);
     }
-    return heap;
+    return queue;
   };
 }
 
 /** All that a heap depends on: whether the worker may run the task, and which of its two credits counts. */
-function answerOf(worker: WorkerCapacity, task: PlaceableTask): 'no' | 'slots' | 'extra' {
+function answerOf(worker: WorkerCapacity, kind: TaskKind): 'no' | 'slots' | 'extra' {
   // A worker without slots has no rank: nothing ÷ nothing would leave the heap without order.
-  if (!(worker.slots > 0) || !mayRun(worker, task)) return 'no';
-  return worker.quick.has(task.agent) ? 'extra' : 'slots';
+  if (!(worker.slots > 0) || !mayRunKind(worker, kind)) return 'no';
+  return worker.quick.has(kind.agent) ? 'extra' : 'slots';
 }
 
 function entriesOf<W>(seats: readonly Seat<W>[], answers: readonly string[]): Entry<W>[] {
@@ -155,12 +205,12 @@ function lessLoaded<W extends WorkerCapacity>(a: Entry<W>, b: Entry<W>): boolean
 }
 
 /** Ends because each turn drops a full worker or brings a rank up to date, and ranks do not change meanwhile. */
-function leastLoaded<W extends WorkerCapacity>(heap: Heap<Entry<W>>, agent: string): Seat<W> | null {
+function leastLoaded<W extends WorkerCapacity>(heap: Heap<Entry<W>>, kind: TaskKind): Seat<W> | null {
   for (;;) {
     const entry = heap.peek();
     if (!entry) return null;
     const { seat } = entry;
-    if (freeCredit(seat.worker, agent, seat.occupied) === 0) heap.pop();
+    if (roomFor(seat.worker, kind, seat) === 0) heap.pop();
     else if (entry.ratio === seat.ratio && entry.assignedAt === seat.assignedAt) return seat;
     else {
       entry.ratio = seat.ratio;

@@ -7,9 +7,19 @@
  * that may run it, again and again, until nothing more fits. Taking and placing in rounds ends at the same plan.
  */
 import { heapOf } from './heap.ts';
-import { isUrgentLane, parseLane } from './lane.ts';
+import { parseDemand, parseLane } from './lane.ts';
 import { comparePlaces, type Place } from './order.ts';
-import { freeCredit, mayRun, type PlaceableTask, placer, type WorkerCapacity } from './placement.ts';
+import {
+  freeCredit,
+  kindOf,
+  mayRun,
+  mayRunKind,
+  type PlaceableTask,
+  placer,
+  roomFor,
+  type TaskKind,
+  type WorkerCapacity,
+} from './placement.ts';
 
 /** While tasks of priority 10 wait, this share of the slots, rounded down, stays with the others. */
 export const OTHERS_SHARE = 0.1;
@@ -21,9 +31,12 @@ export interface TakePlan {
   urgentMax: number;
   /** Free credit at the workers able to run each agent; agents without any are left out. */
   agents: Record<string, number>;
+  /** For every demand asked about, the room at the workers that meet it; 0 = none now. */
+  requires: Record<string, number>;
 }
 
-export function planTake(workers: readonly WorkerCapacity[]): TakePlan {
+/** @param demands that were met in lanes, each `agent|r=requirements`, with what they ask for */
+export function planTake(workers: readonly WorkerCapacity[], demands: Iterable<[string, TaskKind]> = []): TakePlan {
   let max = 0;
   const agents = new Map<string, number>();
   for (const worker of workers) {
@@ -36,7 +49,35 @@ export function planTake(workers: readonly WorkerCapacity[]): TakePlan {
     }
     max += most;
   }
-  return { max, urgentMax: Math.min(max, urgentRoom(workers)), agents: Object.fromEntries(agents) };
+  return {
+    max,
+    urgentMax: Math.min(max, urgentRoom(workers)),
+    agents: Object.fromEntries(agents),
+    requires: roomByDemand(workers, demands),
+  };
+}
+
+/** What to remember of a demand; one that cannot be read is met by nobody. */
+export function kindOfDemand(demand: string): TaskKind {
+  const parsed = parseDemand(demand);
+  return parsed ? kindOf(parsed) : { agent: '', requires: null };
+}
+
+function roomByDemand(workers: readonly WorkerCapacity[], demands: Iterable<[string, TaskKind]>) {
+  const requires: Record<string, number> = {};
+  const asked = [...demands];
+  if (asked.length === 0) return requires;
+  const byId = new Map(workers.map((worker) => [worker.worker, worker]));
+  for (const [demand, kind] of asked) {
+    // Pins can be as many as workers: each looks at its own one only.
+    const pin = kind.requires?.worker;
+    const pinned = pin === undefined ? undefined : byId.get(pin);
+    const able = pin === undefined ? workers : pinned ? [pinned] : [];
+    let room = 0;
+    for (const worker of able) if (mayRunKind(worker, kind)) room += roomFor(worker, kind);
+    requires[demand] = room;
+  }
+  return requires;
 }
 
 /** How many more tasks of priority 10 may be given out before they touch the share of the others. */
@@ -123,7 +164,8 @@ interface OpenLane<T> {
 function openLane<T>(name: string, tasks: readonly T[]): OpenLane<T> | null {
   const head = tasks[0];
   if (head === undefined) return null;
-  return { name, urgent: isUrgentLane(name), task: { agent: parseLane(name).agent }, tasks, next: 1, head };
+  const { agent, requirements, urgent } = parseLane(name);
+  return { name, urgent, task: { agent, requirements }, tasks, next: 1, head };
 }
 
 function whyClosed(

@@ -45,6 +45,11 @@ export function blockOf(id: string): string {
   return id.slice(0, BLOCK);
 }
 
+/** The id without its random tail: sorts right before it and names no task. */
+export function placeOf(id: string): string {
+  return id.slice(0, BLOCK + POSITION) + '0'.repeat(TAIL);
+}
+
 /** Works for a block and for an id. */
 export function blockCreatedAt(block: string): number {
   return decodeBase32(block.slice(0, TIME));

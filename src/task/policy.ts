@@ -15,10 +15,14 @@ export interface SystemPolicy {
   workerLostMax: number;
   retentionCompletedMs: number;
   retentionFailedMs: number;
+  /** Memory for blocks with ended tasks in them, over all shards; beyond it the oldest ended tasks go. */
+  retentionBytes: number | 'off';
   idempotencyTtlMs: number;
   maxPayloadBytes: number;
   /** Waiting tasks in all; null = no bound. */
   queueMax: number | null;
+  /** Attempts of one tenant at once, in all; null = no bound. */
+  tenantConcurrency: number | null;
   heartbeatIntervalMs: number;
   instanceTtlMs: number;
   leaderTtlMs: number;
@@ -35,9 +39,11 @@ export const DEFAULT_POLICY: Omit<SystemPolicy, 'deployment'> = {
   workerLostMax: 3,
   retentionCompletedMs: 86_400_000,
   retentionFailedMs: 604_800_000,
+  retentionBytes: 256 * 1024 * 1024,
   idempotencyTtlMs: 86_400_000,
   maxPayloadBytes: 1_048_576,
   queueMax: null,
+  tenantConcurrency: null,
   heartbeatIntervalMs: 5_000,
   instanceTtlMs: 15_000,
   leaderTtlMs: 5_000,

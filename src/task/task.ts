@@ -2,6 +2,8 @@
  * The durable unit of work. A record has three parts that are stored as separate texts: the specification, written
  * once and sealed; the input, written once and never looked into; and the trail, which is all that changes.
  */
+import type { Requirements } from '../scheduling/requirements.ts';
+
 export const TASK_STATES = [
   'scheduled',
   'queued',
@@ -44,7 +46,13 @@ export interface TaskSpec {
   correlationId: string;
   /** Run timeout of one attempt; set for every task when it is created. */
   timeoutMs: number;
+  /** Longest stay in the queue, from each time it enters it; unset = no bound. */
+  queueTimeoutMs?: number;
+  /** The whole life, from creation (or from a retry by hand) to the end; unset = no bound. */
+  totalTimeoutMs?: number;
   retry: RetryPolicy;
+  /** What its worker must be or have. */
+  require?: Requirements;
   delivery?: 'at-most-once';
   key?: string;
   concurrencyKey?: string;
@@ -107,6 +115,8 @@ export interface TaskTrail {
   /** Assignments lost before the worker showed that it had started them. */
   losses?: number;
   queuedAt?: number;
+  /** When a person last gave it a new set of attempts: its total time counts from there. */
+  retriedAt?: number;
   /** Position in the lane, computed once on entering the queue; kept when an attempt is handed back. */
   score?: number;
   /** When a scheduled task becomes due. */

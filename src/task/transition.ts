@@ -4,12 +4,16 @@
  * elsewhere; a record that changed in between loses its commit by version and the command is decided again.
  */
 import type { TaskEvent, TaskEventType } from './events.ts';
+import { totalEndsAt } from './limits.ts';
 import { retryDelayMs } from './retry.ts';
 import type { HistoryFacts, TaskError, TaskRecord, TaskState, TaskTrail, TaskUsage } from './task.ts';
 import { isActive, isTerminal } from './task.ts';
 
 export const HISTORY_MAX = 40;
-const HISTORY_HEAD = 8;
+/** Of them, how many of the first are kept when those in the middle go. */
+export const HISTORY_HEAD = 8;
+/** Of a `timeout` after which there is no other attempt. */
+export const OUT_OF_TIME = "the task's total time is over";
 /** A task whose assignments vanish this often before they start is given up, whoever is to blame. */
 export const LOSSES_MAX = 30;
 
@@ -41,7 +45,10 @@ export type Command =
     }
   | { type: 'return'; from: AttemptRef; why: string }
   | { type: 'lose'; attemptId: string; started: 'yes' | 'no' | 'unknown'; crashesMax: number; why: string; tell?: true }
-  | { type: 'time-out'; attemptId: string; jitter: number }
+  /** `final`: the task's own time is over, so there is no next attempt. */
+  | { type: 'time-out'; attemptId: string; jitter: number; final?: true }
+  /** It waited or lived too long without a worker; the message says how. */
+  | { type: 'expire'; message: string }
   | { type: 'cancel'; reason: string }
   | { type: 'reject'; message: string }
   | { type: 'retry'; score: number };
@@ -84,6 +91,7 @@ const FROM: Record<Command['type'], readonly TaskState[]> = {
   return: ['assigned', 'running'],
   lose: ['assigned', 'running'],
   'time-out': ['assigned', 'running'],
+  expire: ['scheduled', 'queued', 'waiting'],
   cancel: ['scheduled', 'queued', 'assigned', 'running', 'waiting'],
   reject: ['queued', 'assigned'],
   retry: ['failed', 'cancelled'],
@@ -146,6 +154,8 @@ function decide(draft: Draft, command: Command): void {
       return lose(draft, command);
     case 'time-out':
       return timeOut(draft, command);
+    case 'expire':
+      return end(draft, 'failed', { code: 'expired', message: command.message, retryable: false });
     case 'cancel':
       return cancel(draft, command);
     case 'reject':
@@ -240,16 +250,20 @@ function fail(draft: Draft, command: Of<'fail'>): void {
   attemptFailed(draft, command.error, command.jitter, command.retryAfterMs);
 }
 
-/** An attempt ended badly and counts: the next one is scheduled, unless none is left or the error is terminal. */
+/**
+ * An attempt ended badly and counts: the next one is scheduled, unless none is left, the error is terminal, or the task's
+ * total time would be over before it began. The error of the last attempt then stands as it is.
+ */
 function attemptFailed(draft: Draft, error: TaskError, jitter: number, retryAfterMs?: number): void {
   const { retry } = draft.task.spec;
   draft.trail.used += 1;
   if (!error.retryable || draft.trail.used >= retry.maxAttempts) return end(draft, 'failed', error);
+  const dueAt = draft.now + retryDelayMs(retry, draft.trail.used, jitter, retryAfterMs);
+  if (dueAt >= (totalEndsAt(draft.task) ?? Number.POSITIVE_INFINITY)) return end(draft, 'failed', error);
   draft.trail.error = error;
   const facts = { ...draft.attemptFacts(), why: error.code };
   delete draft.trail.attempt;
-  const delay = retryDelayMs(retry, draft.trail.used, jitter, retryAfterMs);
-  schedule(draft, draft.now + delay, 'task.retried', facts);
+  schedule(draft, dueAt, 'task.retried', facts);
 }
 
 function end(draft: Draft, state: 'failed' | 'cancelled', error: TaskError): void {
@@ -292,12 +306,13 @@ function outcomeUnknown(draft: Draft, how: string): void {
 }
 
 function timeOut(draft: Draft, command: Of<'time-out'>): void {
-  draft.cancelMessage('timeout', 'run timed out');
+  const message = command.final ? OUT_OF_TIME : 'run timed out';
+  draft.cancelMessage('timeout', message);
   if (draft.task.spec.delivery === 'at-most-once') {
     draft.trail.used += 1;
     return outcomeUnknown(draft, 'did not end it in time');
   }
-  attemptFailed(draft, { code: 'timeout', message: 'run timed out', retryable: true }, command.jitter);
+  attemptFailed(draft, { code: 'timeout', message, retryable: !command.final }, command.jitter);
 }
 
 function cancel(draft: Draft, command: Of<'cancel'>): void {
@@ -311,6 +326,7 @@ function retryByHand(draft: Draft, score: number): void {
   draft.trail.used = 0;
   draft.trail.attemptNumber = 0;
   draft.trail.crashes = 0;
+  draft.trail.retriedAt = draft.now;
   delete draft.trail.losses;
   delete draft.trail.endedAt;
   delete draft.trail.stopReason;

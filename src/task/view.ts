@@ -1,4 +1,5 @@
 import { AgentSystemError } from '../errors.ts';
+import type { Requirements } from '../scheduling/requirements.ts';
 import type { RetryPolicy, TaskError, TaskRecord, TaskState, TaskUsage } from './task.ts';
 
 /** A task as people and programs see it, over every face. Times are ISO 8601 UTC. */
@@ -19,6 +20,7 @@ export interface TaskView {
   usage?: TaskUsage;
   stopReason?: string;
   key?: string;
+  concurrencyKey?: string;
   tenant: string;
   session?: string;
   correlationId: string;
@@ -37,6 +39,9 @@ export interface TaskView {
   /** How long the handler of the last attempt ran. */
   ranMs?: number;
   timeoutMs: number;
+  queueTimeoutMs?: number;
+  totalTimeoutMs?: number;
+  require?: Requirements;
   retry: RetryPolicy;
 }
 
@@ -69,7 +74,7 @@ export function viewOf(task: TaskRecord, durability: string): TaskView {
   if (trail.queuedAt !== undefined) view.queuedAt = isoOf(trail.queuedAt);
   if (trail.startedAt !== undefined) view.startedAt = isoOf(trail.startedAt);
   if (trail.endedAt !== undefined) view.endedAt = isoOf(trail.endedAt);
-  return Object.assign(view, present(spec, ['key', 'session', 'parentId']), present(trail, SHOWN_OF_TRAIL));
+  return Object.assign(view, present(spec, SHOWN_OF_SPEC), present(trail, SHOWN_OF_TRAIL));
 }
 
 /** Middle roles never look into these texts, so what a worker reports as its result is parsed here for the first time. */
@@ -82,6 +87,15 @@ function jsonOf(id: string, part: string, text: string): unknown {
   }
 }
 
+const SHOWN_OF_SPEC = [
+  'key',
+  'concurrencyKey',
+  'session',
+  'parentId',
+  'require',
+  'queueTimeoutMs',
+  'totalTimeoutMs',
+] as const;
 const SHOWN_OF_TRAIL = ['error', 'progress', 'usage', 'ranMs', 'stopReason', 'worker', 'distributor'] as const;
 
 function present<T extends object, K extends keyof T>(from: T, names: readonly K[]): Partial<Pick<T, K>> {

@@ -1,4 +1,4 @@
-import { AttemptContext, type LogLevel } from '../agent/context.ts';
+import { AttemptContext, type AttemptFacts, type LogLevel } from '../agent/context.ts';
 import type { AbortCode } from '../agent/errors.ts';
 import { terminal } from '../agent/errors.ts';
 import { type Outcome, runMethod } from '../agent/run-method.ts';
@@ -30,6 +30,7 @@ export class AttemptRunner {
     const { task, attemptId, attempt: number, input } = attempt.assignment;
     const context = new AttemptContext(task, number, {
       runtime,
+      facts: () => factsOf(attempt),
       log: (level, message, fields) => this.#log(attempt, level, message, fields),
       progress: (value, note) => this.#ports.progress(attempt, value, note),
     });
@@ -49,6 +50,12 @@ export class AttemptRunner {
     const agent = attempt.agent.name;
     this.#ports.observe({ type: 'attempt.log', task, attemptId, agent, level, message, fields });
   }
+}
+
+/** Read when somebody asks: few agents do. */
+function factsOf({ assignment, deadlineAt }: HeldAttempt): AttemptFacts {
+  const { tenant, session } = JSON.parse(assignment.spec) as AttemptFacts;
+  return { tenant, session, deadlineAt };
 }
 
 function unknownMethod({ agent, methodName }: HeldAttempt) {

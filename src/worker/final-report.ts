@@ -1,6 +1,7 @@
 /** The terminal report of an attempt: pure, from what the handler did and what it had been told. */
 import type { Outcome } from '../agent/run-method.ts';
 import type { AttemptError, Report } from '../message/bodies.ts';
+import { OUT_OF_TIME } from '../task/transition.ts';
 import type { HeldAttempt } from './held-attempt.ts';
 
 export type FinalReport = Extract<Report, { kind: 'completed' | 'failed' | 'returned' }>;
@@ -12,7 +13,7 @@ export type FinalReport = Extract<Report, { kind: 'completed' | 'failed' | 'retu
 export function finalReport(attempt: HeldAttempt, outcome: Outcome, now: number, at: number): FinalReport {
   switch (attempt.context?.aborted) {
     case 'timeout':
-      return failed(attempt, TIMED_OUT, at);
+      return failed(attempt, timedOut(attempt), at);
     case 'cancelled':
       // Refused where the task was cancelled. Where it was not after all, the work is still to be done.
       return failed(attempt, { code: 'cancelled', message: 'the attempt was cancelled', retryable: true }, at);
@@ -21,12 +22,16 @@ export function finalReport(attempt: HeldAttempt, outcome: Outcome, now: number,
     case 'shutdown':
       return outcome.ok ? completed(attempt, outcome.result, at) : interrupted(attempt, 'drain', at);
     default:
-      if (now >= attempt.deadlineAt) return failed(attempt, TIMED_OUT, at);
+      if (now >= attempt.deadlineAt) return failed(attempt, timedOut(attempt), at);
       return outcome.ok ? completed(attempt, outcome.result, at) : failed(attempt, outcome.error, at);
   }
 }
 
-const TIMED_OUT: AttemptError = { code: 'timeout', message: 'run timed out', retryable: true };
+/** What an attempt is told whose deadline has come, and what is reported of it. */
+export function timedOut({ endsWithTask }: HeldAttempt): AttemptError {
+  if (endsWithTask) return { code: 'timeout', message: OUT_OF_TIME, retryable: false };
+  return { code: 'timeout', message: 'run timed out', retryable: true };
+}
 
 /** Hands back an attempt whose handler has begun, which uses up no attempt; at-most-once work cannot be handed back then. */
 export function interrupted(attempt: HeldAttempt, why: string, at: number): FinalReport {

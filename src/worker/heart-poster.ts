@@ -64,9 +64,14 @@ export class HeartPoster {
 
   #changedFacts(): HeartFacts | undefined {
     const facts = this.#options.facts();
-    const told = `${facts.ready} ${facts.draining} ${facts.extra} ${facts.quick.join(' ')}`;
+    const agents = facts.agents?.map(({ name, version }) => `${name}@${version}`);
+    const told = `${facts.ready} ${facts.draining} ${facts.extra} ${facts.quick.join(' ')} ${agents?.join(' ')} ${usedText(facts)}`;
     if (told === this.#told) return undefined;
     this.#told = told;
     return facts;
   }
+}
+
+function usedText({ used = {} }: HeartFacts): string {
+  return Object.entries(used).join(' ');
 }

@@ -43,6 +43,10 @@ export interface HeartFacts {
   draining: boolean;
   extra: number;
   quick: string[];
+  /** Resources that held attempts take. */
+  used?: Record<string, number>;
+  /** Absent = still those of the settings. */
+  agents?: { name: string; version?: string }[];
 }
 
 export interface HeartPost {

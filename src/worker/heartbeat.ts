@@ -110,10 +110,11 @@ export class Heartbeat {
       slots: Math.max(0, slots - this.#held.overdue(now)),
       extra,
       quick,
-      agents,
+      agents: this.#facts.agents ?? agents,
       ...this.#held.lists(shard, now),
       mailbox: this.#mailbox[shard] ?? '0-0',
       resources,
+      used: this.#facts.used,
       labels,
       load: this.#ports.load?.(),
     };

@@ -1,6 +1,7 @@
 import type { AttemptContext } from '../agent/context.ts';
 import type { Agent, AgentMethod } from '../agent/define-agent.ts';
 import type { Assignment } from '../message/bodies.ts';
+import type { Amounts } from '../scheduling/requirements.ts';
 import { heldName } from '../store/store.ts';
 
 /** One attempt from its assignment until its release: `arrived`, `waiting` for a slot, `running`, `ended` and reported. */
@@ -14,10 +15,14 @@ export class HeldAttempt {
   readonly method: AgentMethod | undefined;
   readonly methodName: string;
   readonly atMostOnce: boolean;
+  /** Resources it takes while it is held here. */
+  readonly needs: Amounts | undefined;
   /** Local times in milliseconds. */
   readonly arrivedAt: number;
   startedAt = 0;
   deadlineAt = Number.POSITIVE_INFINITY;
+  /** Its deadline is the end of the task's total time, not of this run's. */
+  endsWithTask = false;
   /** The store's time of the start, as reports give it. */
   startedAtStore = 0;
   stage: 'arrived' | 'waiting' | 'running' | 'ended' = 'arrived';
@@ -35,6 +40,7 @@ export class HeldAttempt {
     this.method = handler.method;
     this.methodName = handler.methodName;
     this.atMostOnce = handler.atMostOnce;
+    this.needs = handler.needs;
     this.arrivedAt = arrivedAt;
   }
 }
@@ -45,4 +51,5 @@ export interface Handler {
   method: AgentMethod | undefined;
   methodName: string;
   atMostOnce: boolean;
+  needs?: Amounts | undefined;
 }

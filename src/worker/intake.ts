@@ -8,6 +8,7 @@ import { terminal } from '../agent/errors.ts';
 import type { AgentRegistry } from '../agent/registry.ts';
 import type { Assignment, Cancel } from '../message/bodies.ts';
 import { heldName } from '../store/store.ts';
+import type { TaskSpec } from '../task/task.ts';
 import type { AttemptBook } from './attempt-book.ts';
 import type { CreditMeter } from './credit-meter.ts';
 import { type FinalReport, failed, returned } from './final-report.ts';
@@ -86,9 +87,10 @@ export class Intake {
     return true;
   }
 
-  #whyNot({ agent }: HeldAttempt): string | null {
+  #whyNot({ agent, needs }: HeldAttempt): string | null {
     const { draining, credit, slots } = this.#ports;
     if (draining()) return 'drain';
+    if (!slots.resources.admits(needs)) return 'resources';
     return credit.admits(agent.name, slots.occupied) ? null : 'credit';
   }
 
@@ -106,7 +108,8 @@ export class Intake {
       return { ok: false, agent: spec.agent, report: (attempt) => returned(attempt, 'unknown_agent', storeNow()) };
     const methodName = spec.method ?? DEFAULT_METHOD;
     const atMostOnce = spec.delivery === 'at-most-once';
-    return { ok: true, value: { agent, method: agent.methods.get(methodName), methodName, atMostOnce } };
+    const needs = spec.require?.resources;
+    return { ok: true, value: { agent, method: agent.methods.get(methodName), methodName, atMostOnce, needs } };
   }
 }
 
@@ -116,11 +119,13 @@ function nobody(name: string): Handler {
   return { agent, method: undefined, methodName: '', atMostOnce: false };
 }
 
+type ReadSpec = Pick<TaskSpec, 'agent' | 'delivery' | 'require'> & { method?: string };
+
 /** Sealed by a coordinator and checked by the distributor, so only its form is in question. */
-function readSpec(text: string): { agent: string; method?: string; delivery?: string } | null {
+function readSpec(text: string): ReadSpec | null {
   try {
-    const spec = JSON.parse(text) as { agent?: unknown } | null;
-    return typeof spec?.agent === 'string' ? (spec as { agent: string }) : null;
+    const spec = JSON.parse(text) as ReadSpec | null;
+    return typeof spec?.agent === 'string' ? spec : null;
   } catch {
     return null;
   }

@@ -25,6 +25,8 @@ const QUARANTINE_TRIES = 3;
 export interface Delivery {
   assignments: Assignment[];
   cancels: Cancel[];
+  /** Why the worker is to take nothing more; absent = it is not. */
+  drain?: string;
 }
 
 export interface MailboxOptions extends ShardLink {
@@ -103,7 +105,7 @@ export class MailboxReader {
     for (const entry of entries) this.#open(entry, delivery, refused);
     this.#cursor = last.id;
     if (refused.length > 0) this.#quarantine(refused.slice(0, QUARANTINED_MAX));
-    if (delivery.assignments.length + delivery.cancels.length > 0) {
+    if (delivery.assignments.length + delivery.cancels.length > 0 || delivery.drain !== undefined) {
       this.#options.deliver(this.#options.shard, delivery);
     }
   }
@@ -137,9 +139,13 @@ export class MailboxReader {
       delivery.cancels.push(...message.body.cancels.filter(holds));
       this.#received(message, message.body.cancels.length, now);
     }
+    if (message.type === 'worker.drain' && this.#seen.admit(message, now)) {
+      delivery.drain = message.body.reason;
+      this.#received(message, 1, now);
+    }
   }
 
-  #received(message: MessageOf<'task.assign' | 'task.cancel'>, count: number, now: number): void {
+  #received(message: MessageOf<'task.assign' | 'task.cancel' | 'worker.drain'>, count: number, now: number): void {
     const latencyMs = Math.max(0, now - message.issuedAt);
     this.#options.observe({ type: 'message.received', message: message.type, count, latencyMs });
   }

@@ -1,9 +1,12 @@
 import type { HeldAttempt } from './held-attempt.ts';
+import { Resources } from './resources.ts';
 
 /** Runs at most `size` attempts at once; the others stand in line as they came. */
 export class Slots {
   readonly size: number;
   readonly running = new Set<HeldAttempt>();
+  /** Taken by what is in a slot or in the line. */
+  readonly resources: Resources;
   readonly #start: (attempts: HeldAttempt[]) => void;
   /** Attempts that left the line otherwise stay in it, ended, until they come up. */
   #line: HeldAttempt[] = [];
@@ -11,9 +14,10 @@ export class Slots {
   #waiting = 0;
   #called = false;
 
-  constructor(size: number, start: (attempts: HeldAttempt[]) => void) {
+  constructor(size: number, start: (attempts: HeldAttempt[]) => void, resources = new Resources()) {
     this.size = size;
     this.#start = start;
+    this.resources = resources;
   }
 
   get waiting(): number {
@@ -30,11 +34,13 @@ export class Slots {
     attempt.stage = 'waiting';
     this.#line.push(attempt);
     this.#waiting += 1;
+    this.resources.take(attempt.needs);
   }
 
   /** To be called before the attempt's stage changes to `ended`. */
   leave(attempt: HeldAttempt): void {
     if (attempt.stage === 'waiting') this.#waiting -= 1;
+    if (attempt.stage === 'waiting' || attempt.stage === 'running') this.resources.give(attempt.needs);
     if (this.running.delete(attempt)) this.#fillSoon();
   }
 

@@ -15,7 +15,7 @@ import { AttemptBook } from './attempt-book.ts';
 import { AttemptRunner } from './attempt-runner.ts';
 import { CreditMeter } from './credit-meter.ts';
 import { Deadlines } from './deadlines.ts';
-import { type FinalReport, finalReport, interrupted, returned } from './final-report.ts';
+import { type FinalReport, failed, finalReport, interrupted, returned, timedOut } from './final-report.ts';
 import { Gate } from './gate.ts';
 import type { Heart, HeartFacts, HeartNews, HeartSettings } from './heart.ts';
 import { HeartPoster } from './heart-poster.ts';
@@ -23,6 +23,7 @@ import type { HeldAttempt } from './held-attempt.ts';
 import { Intake } from './intake.ts';
 import { MailboxReader } from './mailbox-reader.ts';
 import { Reporter } from './reporter.ts';
+import { Resources } from './resources.ts';
 import type { ShardLink } from './shard-link.ts';
 import { Slots } from './slots.ts';
 import type { ObserveWorker } from './worker-events.ts';
@@ -78,6 +79,8 @@ export interface WorkerOptions extends WorkerSettings {
   observe?: ObserveWorker;
   /** Another incarnation is registered: everything here was aborted, the process should exit with 1. */
   onReplaced: () => void;
+  /** It was told to drain, and nothing that it had is left. */
+  onDrained?: () => void;
   /** The heart is gone: nothing renews the leases any more, the process should exit with 1. */
   onFatal: (error: Error) => void;
 }
@@ -108,7 +111,7 @@ export function heartSettings(settings: WorkerSettings, agents: AgentRegistry): 
     deployment,
     shards,
     slots,
-    agents: agents.list().map(({ name, version }) => ({ name, version })),
+    agents: namesOf(agents),
     resources,
     labels,
     distributorId,
@@ -116,6 +119,10 @@ export function heartSettings(settings: WorkerSettings, agents: AgentRegistry): 
     instanceTtlMs: known.instanceTtlMs,
     readyProgressWithinMs: known.readyProgressWithinMs,
   };
+}
+
+function namesOf(agents: AgentRegistry): { name: string; version: string }[] {
+  return agents.list().map(({ name, version }) => ({ name, version }));
 }
 
 function withDefaults<T extends WorkerSettings>(settings: T) {
@@ -162,6 +169,10 @@ export class Worker {
   #usable = true;
   #saidReady = false;
   #draining = false;
+  /** By order, with the process going on. */
+  #drainAsked = false;
+  /** Set once they are no longer those that the heart was made with. */
+  #agents: HeartFacts['agents'];
   /** Replaced, or without a heart: nothing it says counts any more. */
   #dead = false;
   #stopped: Promise<void> | undefined;
@@ -172,7 +183,7 @@ export class Worker {
     this.#observe = options.observe ?? (() => undefined);
     this.#clock = new StoreClock(runtime);
     this.#book = new AttemptBook(runtime);
-    this.#slots = new Slots(slots, (attempts) => this.#start(attempts));
+    this.#slots = new Slots(slots, (attempts) => this.#start(attempts), new Resources(options.resources));
     this.#credit = new CreditMeter({ runtime, slots, max: creditMax });
     this.#gate = new Gate(runtime);
     this.#deadlines = new Deadlines(runtime, (now) => this.#endOverdue(now));
@@ -226,10 +237,41 @@ export class Worker {
     return this.#stopped;
   }
 
+  /**
+   * Takes nothing more, hands back what has not started, and lets what runs come to its end, however long that takes. It
+   * goes on beating, as draining; `onDrained` is called once nothing is left.
+   */
+  drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#drainAsked = true;
+    this.#poster.hurry();
+    this.#handBackWaiting();
+    this.#tellDrained();
+  }
+
+  /**
+   * Falls silent as a process that was killed: nothing is handed back, nothing more is reported, what ran is cut off. Its
+   * leases run out from the last heartbeat on. For showing what the others do then.
+   */
+  abandon(): void {
+    this.#dead = true;
+    this.#draining = true;
+    this.#abortAll('lease_lost', 'the worker was abandoned');
+    this.#endLoops();
+    this.#stopped ??= this.#options.heart.stop(0);
+  }
+
   /** Whoever watches the store's identity says with `false` that no work must be taken for now. */
   setUsable(usable: boolean): void {
     this.#usable = usable;
     this.#tellReadiness();
+  }
+
+  /** The registry holds others than before: those that run go on, and what starts from now on runs the new ones. */
+  agentsChanged(): void {
+    this.#agents = namesOf(this.#options.agents);
+    this.#poster.hurry();
   }
 
   stats(): WorkerStats {
@@ -252,6 +294,8 @@ export class Worker {
     return new MailboxReader({
       ...this.#link(shard),
       deliver: (from, delivery) => {
+        // First: what came with the order is handed back, too.
+        if (delivery.drain !== undefined) this.drain();
         this.#intake.receive(from, delivery);
         this.#poster.now();
       },
@@ -275,14 +319,15 @@ export class Worker {
 
   // Attempts
 
-  #start(attempts: HeldAttempt[]): void {
-    const { runtime, runTimeoutMs, timeoutGraceMs } = this.#options;
+  #start(filled: HeldAttempt[]): void {
+    const { runtime, timeoutGraceMs } = this.#options;
     const now = runtime.now();
     const storeNow = this.#clock.now();
+    const attempts = filled.filter((attempt) => this.#mayStillRun(attempt, storeNow));
     for (const attempt of attempts) {
       attempt.startedAt = now;
       attempt.startedAtStore = storeNow;
-      attempt.deadlineAt = now + (attempt.assignment.timeoutMs ?? attempt.agent.timeoutMs ?? runTimeoutMs);
+      this.#setDeadline(attempt, now, storeNow);
       this.#poster.change(attempt.shard, attempt.held, 'started', attempt.deadlineAt + timeoutGraceMs);
       this.#deadlines.watch(this.#limitOf(attempt));
     }
@@ -292,6 +337,22 @@ export class Worker {
       this.#reporters[attempt.shard]!.started(attempt);
       this.#runner.run(attempt);
     }
+  }
+
+  /** False: the task's own time was over before a slot was free. */
+  #mayStillRun(attempt: HeldAttempt, storeNow: number): boolean {
+    if (storeNow < (attempt.assignment.deadline ?? Number.POSITIVE_INFINITY)) return true;
+    attempt.endsWithTask = true;
+    this.#finish(attempt, failed(attempt, timedOut(attempt), storeNow));
+    return false;
+  }
+
+  /** The end of the run's time or of the task's, whichever is first. */
+  #setDeadline(attempt: HeldAttempt, now: number, storeNow: number): void {
+    const { timeoutMs, deadline = Number.POSITIVE_INFINITY } = attempt.assignment;
+    const runMs = timeoutMs ?? attempt.agent.timeoutMs ?? this.#options.runTimeoutMs;
+    attempt.endsWithTask = deadline - storeNow <= runMs;
+    attempt.deadlineAt = now + Math.min(runMs, deadline - storeNow);
   }
 
   #handlerEnded(attempt: HeldAttempt, outcome: Outcome): void {
@@ -314,6 +375,13 @@ export class Worker {
     this.#observeEnd(attempt, report, ms);
     this.#gate.changed();
     this.#askForReleases();
+    this.#tellDrained();
+  }
+
+  #tellDrained(): void {
+    if (!this.#drainAsked || this.#dead || this.#slots.occupied > 0 || this.#kept() > 0) return;
+    this.#drainAsked = false;
+    this.#options.onDrained?.();
   }
 
   #observeEnd(attempt: HeldAttempt, report: FinalReport, ms: number | undefined): void {
@@ -331,6 +399,7 @@ export class Worker {
       this.#poster.change(shard, name, 'gone');
     }
     this.#gate.changed();
+    this.#tellDrained();
     this.#tellReadiness();
     this.#askAfterMs = ASK_FIRST_MS;
   }
@@ -357,7 +426,7 @@ export class Worker {
     for (const attempt of this.#slots.running) {
       if (attempt.context?.aborted !== undefined) continue;
       if (now < this.#limitOf(attempt)) next = Math.min(next, this.#limitOf(attempt));
-      else if (now >= attempt.deadlineAt) this.#runner.abort(attempt, 'timeout', 'run timed out');
+      else if (now >= attempt.deadlineAt) this.#runner.abort(attempt, 'timeout', timedOut(attempt).message);
       else {
         expired += 1;
         this.#runner.abort(attempt, 'lease_lost', 'the store did not answer until the lease was over');
@@ -474,7 +543,9 @@ export class Worker {
   }
 
   #facts(): HeartFacts {
-    return { ready: this.#ready(), draining: this.#draining, ...this.#credit.announce() };
+    const { used } = this.#slots.resources;
+    const facts = { ready: this.#ready(), draining: this.#draining, used, ...this.#credit.announce() };
+    return this.#agents ? { ...facts, agents: this.#agents } : facts;
   }
 
   // The end

@@ -7,7 +7,7 @@ import { aTask, T0 } from '../support/builders.ts';
 import { completed, failed, returned, started } from './world.ts';
 
 const NOW = T0 + 1_000;
-const POLICY = { timeoutGraceMs: 0, retentionCompletedMs: 0, retentionFailedMs: 0 };
+const POLICY = { timeoutGraceMs: 0, retentionCompletedMs: 0, retentionFailedMs: 0, tenantConcurrency: null };
 
 function anEntry(id: string, reports: Report[], over: Partial<ReportEntry> = {}): ReportEntry {
   return { id, worker: 'w1', incarnation: '100-aa', reports, ...over };
@@ -46,7 +46,7 @@ describe('what reports make of records', () => {
     expect(changed[0]!.events.map(({ type }) => type)).toEqual(['task.started', 'task.progress', 'task.completed']);
     const historyOf = changed[0]!.after.trail.history.map(([version]) => version);
     expect(historyOf).toEqual([1, 5, 5]);
-    expect(units[0]!.indexes.map((change) => change.do)).toEqual(['remove', 'remove', 'min']);
+    expect(units[0]!.indexes.map((change) => change.do)).toEqual(['remove', 'remove', 'remove', 'min']);
   });
 
   it('releases each terminal report with its unit, to the incarnation that sent it', () => {

@@ -151,6 +151,125 @@ describe('the deadline keeper', () => {
   });
 });
 
+describe('the limits of a task', () => {
+  const overdue = async () => {
+    const { world, context } = await owning({ timeoutGraceMs: 500 });
+    return { world, context, reports: new ReportReader(context) };
+  };
+
+  it('end what stood in the queue for longer than it may, and only that', async () => {
+    const { world, context, reports } = await overdue();
+    const [late, patient] = [await world.submit({ queueTimeoutMs: 1_000 }), await world.submit()];
+    await world.advance(999);
+    await endOverdue(context, reports);
+    expect(await world.state(late)).toBe('queued');
+    await world.advance(1);
+    await endOverdue(context, reports);
+    const message = 'waited 1 s in the queue, at most 1 s were allowed';
+    expect(await world.task(late)).toMatchObject({
+      state: 'failed',
+      trail: { error: { code: 'expired', message, retryable: false } },
+    });
+    expect(await world.state(patient)).toBe('queued');
+    expect(await world.members('deadline')).toEqual([]);
+    expect(await world.lanes()).toEqual({ 'echo|default': 1 });
+    expect(context.committed.map(({ id }) => id)).toEqual([late]);
+  });
+
+  it('count the stay in the queue anew when a task enters it anew, and on when it was handed back', async () => {
+    const { world, context, reports } = await overdue();
+    const worker = await world.worker().enlist();
+    const id = await world.submit({ queueTimeoutMs: 1_000, timeoutMs: 60_000 });
+    await world.advance(600);
+    const ref = await worker.take(id);
+    await world.advance(5_000);
+    await endOverdue(context, reports);
+    expect(await world.state(id)).toBe('assigned');
+    const from = { attemptId: ref.attemptId, fence: ref.fence, seq: 1 };
+    await world.give(id, { type: 'return', from, why: 'drain' });
+    await endOverdue(context, reports);
+    expect(await world.state(id)).toBe('failed');
+
+    const again = await world.submit({ queueTimeoutMs: 1_000 });
+    await world.give(again, { type: 'cancel', reason: 'r' });
+    await world.advance(5_000);
+    await world.give(again, { type: 'retry', score: 1 });
+    await world.advance(999);
+    await endOverdue(context, reports);
+    expect(await world.state(again)).toBe('queued');
+  });
+
+  it('end a task after its total time, scheduled or queued, and leave what ended before alone', async () => {
+    const { world, context, reports } = await overdue();
+    const limit = { totalTimeoutMs: 2_000 };
+    const scheduled = await world.submit({ ...limit, runAt: world.now() + 1_000_000 });
+    const [queued, ended] = [await world.submit(limit), await world.submit(limit)];
+    await world.give(ended, { type: 'cancel', reason: 'r' });
+    await world.advance(2_000);
+    await endOverdue(context, reports);
+    for (const id of [scheduled, queued]) {
+      const error = { code: 'expired', message: 'did not end within its total time of 2 s' };
+      expect(await world.task(id)).toMatchObject({ state: 'failed', trail: { error } });
+    }
+    expect(await world.state(ended)).toBe('cancelled');
+    expect([await world.members('due'), await world.members('deadline')]).toEqual([[], []]);
+  });
+
+  it('end an attempt that outlives its task for good, after the grace, and tell its worker', async () => {
+    const { world, context, reports } = await overdue();
+    const worker = await world.worker().enlist();
+    const ref = await worker.take(await world.submit({ totalTimeoutMs: 2_000, timeoutMs: 60_000 }));
+    await world.advance(2_499);
+    await endOverdue(context, reports);
+    expect(await world.state(ref.task)).toBe('assigned');
+    await world.advance(1);
+    await endOverdue(context, reports);
+    const error = { code: 'timeout', retryable: false };
+    expect(await world.task(ref.task)).toMatchObject({ state: 'failed', trail: { used: 1, error } });
+    const [{ message } = {}] = await worker.mail();
+    expect(message).toMatchObject({
+      type: 'task.cancel',
+      body: { cancels: [{ ...{ task: ref.task }, code: 'timeout' }] },
+    });
+  });
+
+  it('end a task that a distributor has taken, whose assignment then loses', async () => {
+    const { world, context, reports } = await overdue();
+    const id = await world.submit({ queueTimeoutMs: 1_000 });
+    await world.advance(900);
+    const before = await world.task(id);
+    await world.store.take(0, { token: 't', max: 1, urgentMax: 0, agents: { echo: 1 }, lanesMax: 10 });
+    await world.advance(100);
+    await endOverdue(context, reports);
+    expect(await world.state(id)).toBe('failed');
+    const unit = { id, expect: before.version, state: 'assigned' as const, token: 't', indexes: [] };
+    const reply = await world.store.commit(0, { op: 'assign', units: [unit] });
+    expect(reply.units).toEqual([{ ok: false, reason: 'conflict' }]);
+    await world.store.giveBack(0, 't');
+    expect(await world.lanes()).toEqual({});
+  });
+
+  it('end more than one commit takes, however many there are', async () => {
+    const { world, context, reports } = await overdue();
+    for (let i = 0; i < 1_201; i++) await world.submit({ queueTimeoutMs: 1 });
+    await world.advance(1);
+    await endOverdue(context, reports);
+    expect(await world.members('deadline')).toEqual([]);
+    expect(context.committed).toHaveLength(1_201);
+  });
+
+  it('are found again when their index entry was lost', async () => {
+    const { world, context, reports } = await overdue();
+    const id = await world.submit({ queueTimeoutMs: 1_000 });
+    await world.lose(id, 'deadline', id);
+    await new Reconciler(context).tick();
+    expect(await world.members('deadline')).toEqual([id]);
+    await world.advance(1_000);
+    await endOverdue(context, reports);
+    expect(await world.state(id)).toBe('failed');
+  });
+});
+
 describe('the pruner', () => {
   const KEPT = { retentionCompletedMs: 10_000, retentionFailedMs: 30_000 };
   const cancel = { type: 'cancel', reason: 'r' } as const;

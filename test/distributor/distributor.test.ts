@@ -417,6 +417,106 @@ describe('a record that is not what was submitted', () => {
   });
 });
 
+describe('requirements', () => {
+  it('sends a task only to a worker that meets them, and lets no other task wait behind it', async () => {
+    const { world, submit, join } = await distributing();
+    const [pinned] = await submit(1, { require: { worker: 'w2' } });
+    const [labelled] = await submit(1, { require: { labels: { zone: 'eu', disk: 'ssd' } } });
+    const [impossible] = await submit(1, { require: { worker: 'gone', labels: { zone: 'eu' } } });
+    const [plain] = await submit(1);
+    const first = await join('w1', { slots: 2, labels: { zone: 'eu' } });
+    await world.advance(600);
+    expect((await first.assigned()).map(({ task }) => task)).toEqual([plain]);
+    const second = await join('w2', { labels: { zone: 'eu', disk: 'ssd' } });
+    await world.advance(600);
+    expect((await second.assigned()).map(({ task }) => task).sort()).toEqual([pinned, labelled].sort());
+    expect(await world.state(impossible!)).toBe('queued');
+    await world.worker('w3').enlist();
+    expect(await first.assigned()).toEqual([]);
+  });
+
+  it('assigns a task of a requirement never met before at once', async () => {
+    const { world, submit, join } = await distributing();
+    const worker = await join('w1', { labels: { zone: 'eu' } });
+    await world.advance(130);
+    const [id] = await submit(1, { require: { labels: { zone: 'eu' } } });
+    expect((await worker.assigned()).map(({ task }) => task)).toEqual([id]);
+  });
+
+  it('gives out resources once, and again when they are free', async () => {
+    const { world, submit, join } = await distributing();
+    const ids = await submit(3, { require: { resources: { gpu: 1 } } });
+    const [large] = await submit(1, { require: { resources: { gpu: 3 } } });
+    const worker = await join('w1', { resources: { gpu: 2 }, used: { gpu: 1 } });
+    const [ref, ...more] = (await worker.assigned()) as [Ref, ...Ref[]];
+    expect([ref.task, ...more]).toEqual([ids[0]]);
+    await world.advance(1_000);
+    expect(await worker.assigned()).toEqual([]);
+    await worker.report([completed(ref, 1, world.now())], { hint: hintOf(worker, { r: [heldOf(ref)] }) });
+    await world.advance(1);
+    expect((await worker.assigned()).map(({ task }) => task)).toEqual([ids[1]]);
+    expect(await world.state(large!)).toBe('queued');
+  });
+
+  it('asks the store no more than now and then while nobody meets them', async () => {
+    const { spy, through } = spying();
+    const { world, submit, join } = await distributing({ through });
+    await join('w1');
+    await join('w2', { agents: [{ name: 'other' }], labels: { zone: 'eu' } });
+    for (let i = 0; i < 20; i++) await submit(1, { require: { worker: `gone-${i}` } });
+    // Met by a worker that has room, but not for this agent.
+    await submit(5, { require: { labels: { zone: 'eu' } } });
+    await world.advance(1_000);
+    spy.calls = {};
+    await world.advance(10_000);
+    expect(spy.calls.take).toBeLessThanOrEqual(25);
+    expect(spy.calls.giveBack ?? 0).toBe(0);
+    expect(spy.calls.commit ?? 0).toBe(0);
+  });
+
+  it('serves every one of a thousand pins in few rounds', async () => {
+    const { spy, through } = spying();
+    const { world, submit, join } = await distributing({ through });
+    for (let i = 0; i < 1_000; i++) await submit(1, { require: { worker: `w${i}` } });
+    const worker = await join('w999');
+    spy.calls = {};
+    await world.advance(2_000);
+    expect(await worker.assigned()).toHaveLength(1);
+    expect(spy.calls.take).toBeLessThanOrEqual(30);
+  });
+
+  it('does not place a task that stands in a lane of other requirements than it was sealed with', async () => {
+    const { world, submit, join } = await distributing();
+    const [id] = await submit(1, { require: { worker: 'w2' } });
+    const { version } = await world.task(id!);
+    const [right] = Object.keys(await world.lanes());
+    const indexes = [
+      { do: 'remove' as const, lane: right!, score: 0 },
+      { do: 'add' as const, lane: 'echo|default', score: 1 },
+    ];
+    const unit = { id: id!, expect: version, state: 'queued' as const, repair: true as const, indexes };
+    await world.store.commit(0, { op: 'x', units: [unit] });
+    const worker = await join('w1');
+    await world.advance(5_000);
+    expect(await worker.assigned()).toEqual([]);
+    const faults = world.observed('fault').map(({ error }) => String(error));
+    expect(faults[0]).toContain('stands in lane echo|default but requires {"worker":"w2"}');
+    // It stays in its reservation each time, and so is looked at rarely.
+    expect(faults.length).toBeLessThanOrEqual(3);
+  });
+
+  it('are looked at by hand too', async () => {
+    const { distributor, submit, join } = await distributing();
+    await join('w1', { slots: 1, ready: false, resources: { gpu: 1 }, used: { gpu: 1 } });
+    const [pinned] = await submit(1, { require: { worker: 'w2' } });
+    const [full] = await submit(1, { require: { resources: { gpu: 1 } } });
+    const refused = { task: pinned, assigned: false, reason: 'requirement' };
+    expect(await distributor.assignTaskToWorker(pinned!, 'w1')).toEqual(refused);
+    // Whatever its load: it hands back what does not fit.
+    expect(await distributor.assignTaskToWorker(full!, 'w1')).toMatchObject({ assigned: true });
+  });
+});
+
 describe('assigning to a named worker', () => {
   it('gives it the task before everything that waits, whatever its load', async () => {
     const { world, distributor, submit, join } = await distributing();

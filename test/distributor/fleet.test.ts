@@ -50,6 +50,39 @@ describe('what a distributor knows of its workers', () => {
     expect(fleet.member('w1')!.occupied).toBe(1);
   });
 
+  it('adds to the resources that a worker says are in use what it cannot know of yet', () => {
+    const fleet = new Fleet('d1');
+    const used = () => fleet.member('w1')!.used;
+    const [task, other] = [anId(), anId()];
+    fleet.hear(seen({ resources: { gpu: 4 }, used: { gpu: 1 } }), 0);
+    expect(fleet.member('w1')).toMatchObject({ resources: { gpu: 4 }, used: { gpu: 1 } });
+    fleet.occupy(REF, task, 'a1', { shard: 0, urgent: false, needs: { gpu: 2 }, now: T0 });
+    expect(used()).toEqual({ gpu: 3 });
+    fleet.settle(REF, task, 'a1', '5-0');
+    fleet.hear(seen({ used: { gpu: 1 }, mailbox: '4-0' }), 0);
+    expect(used()).toEqual({ gpu: 3 });
+    fleet.hear(seen({ used: { gpu: 2 }, mailbox: '5-0', started: [`${task}~a1`] }), 0);
+    expect(used()).toEqual({ gpu: 2 });
+    fleet.hint({ w: 'w1', i: '100-aa', r: [`${task}~a1`] });
+    expect(used()).toEqual({});
+    fleet.occupy(REF, other, 'a2', { shard: 0, urgent: false, needs: { gpu: 1 }, now: T0 });
+    fleet.settle(REF, other, 'a2', null);
+    expect(used()).toEqual({});
+  });
+
+  it('counts resources of its own assignments where a worker tells of none, over all shards', () => {
+    const fleet = new Fleet('d1');
+    const [here, there] = [anId(0), anId(1)];
+    fleet.hear(seen(), 0);
+    fleet.occupy(REF, here, 'a1', { shard: 0, urgent: false, needs: { gpu: 1 }, now: T0 });
+    fleet.occupy(REF, there, 'a1', { shard: 1, urgent: false, needs: { gpu: 1 }, now: T0 });
+    fleet.hear(seen({ used: undefined, started: [`${here}~a1`] }), 0);
+    expect(fleet.member('w1')!.used).toEqual({ gpu: 2 });
+    // The sum in a heartbeat is of all shards, its lists are of one.
+    fleet.hear(seen({ used: { gpu: 2 }, started: [`${there}~a1`] }), 1);
+    expect(fleet.member('w1')!.used).toEqual({ gpu: 2 });
+  });
+
   it('takes from hints only what fits', () => {
     const fleet = new Fleet('d1');
     fleet.hear(seen(), 0);

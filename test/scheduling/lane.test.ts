@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { laneOf, parseLane } from '../../src/scheduling/lane.ts';
+import { demandOfLane, laneOf, parseDemand, parseLane, requirementsOfLane } from '../../src/scheduling/lane.ts';
+import { type Requirements, requirementsText } from '../../src/scheduling/requirements.ts';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 12 });
 const awkward = fc.constantFrom('|', '!', '%', '%7C', '%u0041', 'k=', 'r=', 'ü', '\u{1f600}', '\ud800', '', ' ', '\n');
@@ -9,7 +10,19 @@ const field = fc.oneof(
   fc.array(awkward, { maxLength: 4 }).map((parts) => parts.join('')),
 );
 const fields = fc.record(
-  { agent: field.filter((text) => text !== ''), tenant: field, concurrencyKey: field, requirements: field },
+  {
+    agent: field.filter((text) => text !== ''),
+    tenant: field,
+    concurrencyKey: field,
+    require: fc.record(
+      {
+        worker: field,
+        labels: fc.dictionary(field, field, { maxKeys: 3 }),
+        resources: fc.dictionary(field, fc.integer({ min: 1, max: 9 }), { maxKeys: 3 }),
+      },
+      { requiredKeys: [] },
+    ),
+  },
   { requiredKeys: ['agent', 'tenant'] },
 );
 
@@ -18,8 +31,12 @@ describe('laneOf', () => {
     [{ agent: 'echo', tenant: 'default', priority: 5 }, 'echo|default'],
     [{ agent: 'echo', tenant: 'default', priority: 10 }, '!echo|default'],
     [{ agent: 'echo', tenant: 'a|b', priority: 0, concurrencyKey: '100%' }, 'echo|a%7Cb|k=100%25'],
-    [{ agent: 'echo', tenant: 'ü', priority: 0, requirements: 'gpu=1' }, 'echo|%FC|r=gpu=1'],
-    [{ agent: 'echo', tenant: '€', priority: 0, concurrencyKey: 'c', requirements: 'r' }, 'echo|%u20AC|k=c|r=r'],
+    [{ agent: 'echo', tenant: 'ü', priority: 0, require: { worker: 'w1' } }, 'echo|%FC|r={"worker":"w1"}'],
+    [{ agent: 'echo', tenant: 'a', priority: 0, require: { labels: {} } }, 'echo|a'],
+    [
+      { agent: 'echo', tenant: '€', priority: 0, concurrencyKey: 'c', require: { resources: { 'a|r=': 1 } } },
+      'echo|%u20AC|k=c|r={"resources":{"a\\u007cr=":1}}',
+    ],
   ])('names %j %s', (task, name) => {
     expect(laneOf(task)).toBe(name);
   });
@@ -27,7 +44,10 @@ describe('laneOf', () => {
   it('is read back to the same fields, whatever text they hold', () => {
     fc.assert(
       fc.property(fields, fc.integer({ min: 0, max: 10 }), (given, priority) => {
-        expect(parseLane(laneOf({ ...given, priority }))).toEqual({ ...given, urgent: priority === 10 });
+        const { require, ...others } = given;
+        const requirements = require && requirementsText(require);
+        const lane = { ...others, ...(requirements && { requirements }), urgent: priority === 10 };
+        expect(parseLane(laneOf({ ...given, priority }))).toEqual(lane);
       }),
     );
   });
@@ -53,12 +73,33 @@ describe('laneOf', () => {
   });
 });
 
+describe('demandOfLane', () => {
+  it('is the same for all tenants, keys and urgencies, and reads back to agent and requirements', () => {
+    fc.assert(
+      fc.property(fields, fields, ({ agent, require }, other) => {
+        const name = laneOf({ agent, require, tenant: 'a', priority: 5 });
+        const { tenant, concurrencyKey } = other;
+        expect(demandOfLane(laneOf({ agent, require, tenant, concurrencyKey, priority: 10 }))).toBe(demandOfLane(name));
+        const requirements = require && requirementsText(require);
+        expect(requirementsOfLane(name)).toBe(requirements);
+        const demand = demandOfLane(name);
+        expect(demand && parseDemand(demand)).toEqual(requirements && { agent, requirements });
+      }),
+    );
+  });
+});
+
 describe('parseLane', () => {
   it.each(['', 'echo', '|default', '!', 'echo|default|x=1', 'echo|default|k=1|k=2'])('refuses "%s" by name', (name) => {
     expect(() => parseLane(name)).toThrow(`The lane name "${name}" is not of the form`);
   });
 });
 
-function parts(lane: { agent: string; tenant: string; concurrencyKey?: string; requirements?: string }) {
-  return [lane.agent, lane.tenant, lane.concurrencyKey ?? null, lane.requirements ?? null];
+function parts(lane: { agent: string; tenant: string; concurrencyKey?: string; require?: Requirements }) {
+  return [
+    lane.agent,
+    lane.tenant,
+    lane.concurrencyKey ?? null,
+    (lane.require && requirementsText(lane.require)) ?? null,
+  ];
 }

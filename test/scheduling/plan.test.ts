@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { laneOf } from '../../src/scheduling/lane.ts';
+import { demandOfLane, laneOf } from '../../src/scheduling/lane.ts';
 import { type Ageing, comparePlaces, scoreOf } from '../../src/scheduling/order.ts';
 import { placeTasks, type WorkerCapacity } from '../../src/scheduling/placement.ts';
-import { planAssignments, planTake } from '../../src/scheduling/plan.ts';
+import { kindOfDemand, planAssignments, planTake } from '../../src/scheduling/plan.ts';
+import { addAmounts, type Requirements, requirementsText } from '../../src/scheduling/requirements.ts';
 import { aWorker } from './builders.ts';
 
 const NOW = 10_000_000;
@@ -16,11 +17,14 @@ interface Waiting {
   priority: number;
   queuedAt: number;
   score: number;
+  require?: Requirements;
+  requirements?: string;
 }
 
 function aTask(over: Partial<Waiting> & { id: string }, ageing: Ageing = AGEING): Waiting {
   const task = { agent: 'echo', tenant: 'default', priority: 5, queuedAt: NOW, ...over };
-  return { ...task, score: scoreOf(task, ageing) };
+  const requirements = task.require && requirementsText(task.require);
+  return { ...task, requirements, score: scoreOf(task, ageing) };
 }
 
 const tasksOf = (count: number, over: Partial<Waiting> = {}) =>
@@ -42,7 +46,10 @@ const pairs = (assignments: { task: { id: string }; worker: WorkerCapacity }[]) 
 
 /** The rule in its plainest form: sort everything, then for each task look at every worker. Shares nothing with the code. */
 function naivePlan(tasks: readonly Waiting[], workers: readonly WorkerCapacity[], paused: readonly string[]) {
-  const held = workers.map((worker) => ({ worker, occupied: worker.occupied, last: worker.lastAssignedAt }));
+  const held = workers.map((worker) => ({
+    ...{ worker, occupied: worker.occupied, last: worker.lastAssignedAt },
+    used: new Map(Object.entries(worker.used ?? {})),
+  }));
   const slots = workers.reduce((sum, worker) => sum + worker.slots, 0);
   const urgentNow = workers.reduce((sum, worker) => sum + (worker.urgent ?? 0), 0);
   let urgentLeft = slots - Math.floor(slots / 10) - urgentNow;
@@ -51,8 +58,13 @@ function naivePlan(tasks: readonly Waiting[], workers: readonly WorkerCapacity[]
   for (const task of sorted) {
     if (paused.includes(task.agent)) continue;
     if (task.priority === 10 && urgentLeft <= 0) continue;
-    const able = held.filter(({ worker, occupied }) => {
+    const { worker: pin, labels = {}, resources = {} } = task.require ?? {};
+    const able = held.filter(({ worker, occupied, used }) => {
       if (!worker.agents.has(task.agent) || worker.slots === 0) return false;
+      if (pin !== undefined && worker.worker !== pin) return false;
+      for (const name in labels) if (worker.labels?.[name] !== labels[name]) return false;
+      for (const name in resources)
+        if ((used.get(name) ?? 0) + resources[name]! > (worker.resources?.[name] ?? 0)) return false;
       return occupied < worker.slots + (worker.quick.has(task.agent) ? worker.extra : 0);
     });
     const busy = (worker: WorkerCapacity) =>
@@ -66,6 +78,7 @@ function naivePlan(tasks: readonly Waiting[], workers: readonly WorkerCapacity[]
     )[0];
     if (!best) continue;
     best.occupied += 1;
+    for (const name in resources) best.used.set(name, (best.used.get(name) ?? 0) + resources[name]!);
     best.last = Math.max(best.last, NOW);
     if (task.priority === 10) urgentLeft -= 1;
     chosen.push([task.id, best.worker.ref]);
@@ -87,10 +100,20 @@ const workerList = fc
       urgent: fc.integer({ min: 0, max: 2 }),
       lastAssignedAt: fc.constantFrom(0, 1, 2, NOW + 5),
       load: fc.option(fc.record({ cpu: fc.constantFrom(0, 0.5) }), { nil: undefined }),
+      labels: fc.constantFrom<Record<string, string>>({}, { zone: 'eu' }, { zone: 'us' }, { zone: 'eu', disk: 'ssd' }),
+      resources: fc.constantFrom<Record<string, number>>({}, { gpu: 1 }, { gpu: 3, ram: 8 }, { ram: 2 }),
+      used: fc.constantFrom<Record<string, number>>({}, {}, { gpu: 1 }, { ram: 9 }),
     }),
     { maxLength: 8 },
   )
-  .map((list) => list.map((worker, at) => ({ ...worker, ref: `w${at}` })));
+  .map((list) => list.map((worker, at) => ({ ...worker, ref: `w${at}@1`, worker: `w${at}` })));
+
+const aRequirement: fc.Arbitrary<Requirements | undefined> = fc.constantFrom<Requirements | undefined>(
+  ...[undefined, undefined, undefined, {}],
+  ...[{ labels: { zone: 'eu' } }, { labels: { zone: 'eu', disk: 'ssd' } }, { worker: 'w1' }, { worker: 'gone' }],
+  ...[{ resources: { gpu: 1 } }, { resources: { gpu: 2 } }, { resources: { gpu: 1, ram: 4 }, labels: { zone: 'eu' } }],
+  ...[{ resources: { ram: 1 }, worker: 'w2' }],
+);
 
 const taskList = (priorities: fc.Arbitrary<number>) =>
   fc
@@ -100,6 +123,7 @@ const taskList = (priorities: fc.Arbitrary<number>) =>
         tenant: fc.constantFrom('x', 'y'),
         priority: priorities,
         queuedAt: fc.integer({ min: 0, max: 12 }).map((steps) => NOW - steps * (AGEING / 2)),
+        require: aRequirement,
       }),
       { maxLength: 60 },
     )
@@ -133,7 +157,7 @@ describe('planAssignments', () => {
     const { assignments } = plan(tasks, workers);
     const expected = [...tasks].sort(comparePlaces).slice(0, 64);
     expect(assignments.map(({ task }) => task.id)).toEqual(expected.map((task) => task.id));
-    expect(planTake(workers)).toEqual({ max: 64, urgentMax: 58, agents: { echo: 64 } });
+    expect(planTake(workers)).toEqual({ max: 64, urgentMax: 58, agents: { echo: 64 }, requires: {} });
   });
 
   it('keeps the order across agents and tenants', () => {
@@ -149,6 +173,15 @@ describe('planAssignments', () => {
   it.each([
     ['a paused agent', 'paused', { agent: 'echo' }, aWorker(), ['echo']],
     ['an agent no worker has', 'no_worker', { agent: 'none' }, aWorker(), []],
+    ['a task for a worker that is gone', 'no_worker', { require: { worker: 'w9' } }, aWorker({ worker: 'w1' }), []],
+    ['a task with labels no worker has', 'no_worker', { require: { labels: { zone: 'eu' } } }, aWorker(), []],
+    [
+      'a task whose resources are in use',
+      'no_room',
+      { require: { resources: { gpu: 1 } } },
+      aWorker({ resources: { gpu: 1 }, used: { gpu: 1 } }),
+      [],
+    ],
     ['an agent whose workers are full', 'no_room', { agent: 'echo' }, aWorker({ occupied: 4 }), []],
     ['urgent tasks beyond their share', 'urgent_share', { priority: 10 }, aWorker({ slots: 10, urgent: 10 }), []],
   ])('names why %s waits, and serves the lanes behind it', (_, reason, over, worker, paused) => {
@@ -186,7 +219,7 @@ describe('planTake', () => {
       aWorker({ ref: 'w2', agents: new Set(['slow']), occupied: 2 }),
       aWorker({ ref: 'w3', agents: new Set(['full']), occupied: 5 }),
     ];
-    expect(planTake(workers)).toEqual({ max: 11, urgentMax: 11, agents: { echo: 9, slow: 5 } });
+    expect(planTake(workers)).toEqual({ max: 11, urgentMax: 11, agents: { echo: 9, slow: 5 }, requires: {} });
   });
 
   it.each([
@@ -199,8 +232,34 @@ describe('planTake', () => {
     expect(planTake([aWorker({ slots, urgent, occupied: urgent })]).urgentMax).toBe(urgentMax);
   });
 
+  it('asks of each demand for as much as has room at the workers that meet it and have its agent', () => {
+    const demandOf = (require: Requirements, agent = 'echo') =>
+      demandOfLane(laneOf({ agent, tenant: 'x', priority: 10, require }))!;
+    const workers = [
+      aWorker({ worker: 'w1', labels: { zone: 'eu' }, resources: { gpu: 2 }, used: { gpu: 1 } }),
+      aWorker({ ref: 'w2', worker: 'w2', agents: new Set(['other']), labels: { zone: 'eu' }, resources: { gpu: 9 } }),
+      aWorker({ ref: 'w3', worker: 'w3', labels: { zone: 'us' }, resources: { gpu: 9 }, occupied: 3 }),
+    ];
+    const wanted: [string, number][] = [
+      [demandOf({ worker: 'w1' }), 4],
+      [demandOf({ worker: 'w2' }), 0],
+      [demandOf({ worker: 'w9' }), 0],
+      [demandOf({ labels: { zone: 'eu' } }), 4],
+      [demandOf({ labels: { zone: 'eu' } }, 'other'), 4],
+      [demandOf({ resources: { gpu: 1 } }), 2],
+      [demandOf({ resources: { gpu: 4 } }, 'other'), 2],
+      [demandOf({ resources: { gpu: 1 }, worker: 'w1' }), 1],
+      ['echo|r=nonsense', 0],
+    ];
+    const { requires } = planTake(
+      workers,
+      wanted.map(([demand]) => [demand, kindOfDemand(demand)]),
+    );
+    expect(requires).toEqual(Object.fromEntries(wanted));
+  });
+
   it('asks for nothing without workers', () => {
-    expect(planTake([])).toEqual({ max: 0, urgentMax: 0, agents: {} });
+    expect(planTake([])).toEqual({ max: 0, urgentMax: 0, agents: {}, requires: {} });
   });
 
   it('ends, taken and placed in rounds, at the plan that one task at a time would make', () => {
@@ -220,21 +279,32 @@ function takeInRounds(tasks: readonly Waiting[], workers: readonly WorkerCapacit
   let fleet = [...workers];
   let waiting = [...tasks].sort(comparePlaces);
   for (let round = 0; round <= tasks.length; round++) {
-    const caps = planTake(fleet);
+    const demands = new Set(waiting.flatMap((task) => demandOfLane(laneOf(task)) ?? []));
+    const caps = planTake(
+      fleet,
+      [...demands].map((demand) => [demand, kindOfDemand(demand)]),
+    );
     const taken: Waiting[] = [];
     for (const task of waiting) {
-      if (taken.length === caps.max || !caps.agents[task.agent]) continue;
+      const demand = demandOfLane(laneOf(task));
+      if (taken.length === caps.max || !caps.agents[task.agent] || (demand && !caps.requires[demand])) continue;
       caps.agents[task.agent]! -= 1;
+      if (demand) caps.requires[demand]! -= 1;
       taken.push(task);
     }
     const { assignments } = placeTasks(taken, fleet, NOW);
+    // Whatever was taken, its first task has a place: else it would be given back and taken again without end.
+    if (taken.length > 0 && assignments[0]?.task !== taken[0]) throw new Error(`${taken[0]?.id} was taken for nothing`);
     if (assignments.length === 0) return done;
     done.push(...pairs(assignments));
     waiting = waiting.filter((task) => !assignments.some((one) => one.task.id === task.id));
     fleet = fleet.map((worker) => {
-      const got = assignments.filter((one) => one.worker.ref === worker.ref).length;
+      const mine = assignments.filter((one) => one.worker.ref === worker.ref);
+      const got = mine.length;
       if (got === 0) return worker;
-      return { ...worker, occupied: worker.occupied + got, lastAssignedAt: Math.max(worker.lastAssignedAt, NOW) };
+      const used = { ...worker.used };
+      for (const { task } of mine) addAmounts(used, task.require?.resources);
+      return { ...worker, used, occupied: worker.occupied + got, lastAssignedAt: Math.max(worker.lastAssignedAt, NOW) };
     });
   }
   return done;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { totalEndsAt } from '../../src/task/limits.ts';
 import { isTerminal, newTask, type TaskRecord } from '../../src/task/task.ts';
 import { type Command, HISTORY_MAX, transition } from '../../src/task/transition.ts';
 import { aSpec, T0 } from '../support/builders.ts';
@@ -45,6 +46,16 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('time-out' as const), attemptId, jitter }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('time-out' as const),
+      attemptId,
+      jitter,
+      final: fc.constant(true as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('expire' as const), message: fc.constant('m') }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('cancel' as const), reason: fc.constant('r') }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('reject' as const), message: fc.constant('m') }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('retry' as const), score }) },
@@ -67,11 +78,17 @@ function aim(given: Command, { trail }: TaskRecord): Command {
 function live(
   visit: (o: { before: TaskRecord; command: Command; now: number; after: TaskRecord | null }) => void,
 ): void {
-  const specs = fc.record({ maxAttempts: fc.integer({ min: 1, max: 4 }), once: fc.boolean(), delay: fc.nat(100) });
+  const specs = fc.record({
+    maxAttempts: fc.integer({ min: 1, max: 4 }),
+    once: fc.boolean(),
+    delay: fc.nat(100),
+    totalTimeoutMs: fc.option(fc.integer({ min: 1_000, max: 60_000 }), { nil: undefined }),
+  });
   fc.assert(
-    fc.property(specs, fc.array(step, { maxLength: 150 }), ({ maxAttempts, once, delay }, steps) => {
+    fc.property(specs, fc.array(step, { maxLength: 150 }), ({ maxAttempts, once, delay, totalTimeoutMs }, steps) => {
       const spec = aSpec({ retry: { maxAttempts, backoffMs: 10, factor: 2, maxBackoffMs: 100 }, runAt: T0 + delay });
       if (once) spec.delivery = 'at-most-once';
+      if (totalTimeoutMs !== undefined) spec.totalTimeoutMs = totalTimeoutMs;
       let now = T0;
       let task = newTask(spec, { text: '', seal: '' }, '{}');
       for (const given of [{ command: { type: 'submit', score: 1 }, aimed: false, later: 0 } as const, ...steps]) {
@@ -113,6 +130,16 @@ describe('in every life of a task', () => {
       const { attempt, fence } = before.trail;
       expect([command.from.attemptId, command.from.fence]).toEqual([attempt?.id, fence]);
       expect(command.from.seq).toBeGreaterThan(attempt!.seq);
+    });
+  });
+
+  it('no attempt is scheduled for after the end of the total time, and none follows what is final', () => {
+    live(({ after, command }) => {
+      if (!after) return;
+      const isFinal = command.type === 'expire' || (command.type === 'time-out' && command.final);
+      if (isFinal) expect(after.state).toBe('failed');
+      if (after.state !== 'scheduled' || after.version === 1) return;
+      expect(after.trail.dueAt).toBeLessThan(totalEndsAt(after) ?? Number.POSITIVE_INFINITY);
     });
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { totalEndsAt } from '../../src/task/limits.ts';
 import { TASK_STATES, type TaskRecord, type TaskState } from '../../src/task/task.ts';
 import { type Command, HISTORY_MAX, LOSSES_MAX, type Transition, transition } from '../../src/task/transition.ts';
 import { anAttempt, aTask, T0 } from '../support/builders.ts';
@@ -21,6 +22,8 @@ const COMMANDS = {
   return: { type: 'return', from: FROM, why: 'drain' },
   lose: { type: 'lose', attemptId: 'a1', started: 'unknown', crashesMax: 3, why: 'worker_lost' },
   'time-out': { type: 'time-out', attemptId: 'a1', jitter: 0.5 },
+  'time-out for good': { type: 'time-out', attemptId: 'a1', jitter: 0.5, final: true },
+  expire: { type: 'expire', message: 'waited too long' },
   cancel: { type: 'cancel', reason: 'changed my mind' },
   reject: { type: 'reject', message: 'wrong seal' },
   retry: { type: 'retry', score: 7 },
@@ -28,22 +31,24 @@ const COMMANDS = {
 
 // wrong = wrong_state, other = other_attempt.
 const TABLE = `
-                scheduled  queued     assigned   running    waiting    completed  failed     cancelled
-submit          wrong      wrong      wrong      wrong      wrong      wrong      wrong      wrong
-promote         queued     wrong      wrong      wrong      wrong      ended      ended      ended
-assign          wrong      assigned   wrong      wrong      wrong      ended      ended      ended
-resend          wrong      wrong      assigned   wrong      wrong      ended      ended      ended
-start           other      other      running    wrong      other      ended      ended      ended
-progress        other      other      running    running    other      ended      ended      ended
-complete        other      other      completed  completed  other      ended      ended      ended
-fail            other      other      scheduled  scheduled  other      ended      ended      ended
-fail for good   other      other      failed     failed     other      ended      ended      ended
-return          other      other      queued     queued     other      ended      ended      ended
-lose            wrong      wrong      queued     queued     wrong      ended      ended      ended
-time-out        wrong      wrong      scheduled  scheduled  wrong      ended      ended      ended
-cancel          cancelled  cancelled  cancelled  cancelled  cancelled  ended      ended      ended
-reject          wrong      failed     failed     wrong      wrong      ended      ended      ended
-retry           wrong      wrong      wrong      wrong      wrong      ended      queued     queued
+                   scheduled  queued     assigned   running    waiting    completed  failed     cancelled
+submit             wrong      wrong      wrong      wrong      wrong      wrong      wrong      wrong
+promote            queued     wrong      wrong      wrong      wrong      ended      ended      ended
+assign             wrong      assigned   wrong      wrong      wrong      ended      ended      ended
+resend             wrong      wrong      assigned   wrong      wrong      ended      ended      ended
+start              other      other      running    wrong      other      ended      ended      ended
+progress           other      other      running    running    other      ended      ended      ended
+complete           other      other      completed  completed  other      ended      ended      ended
+fail               other      other      scheduled  scheduled  other      ended      ended      ended
+fail for good      other      other      failed     failed     other      ended      ended      ended
+return             other      other      queued     queued     other      ended      ended      ended
+lose               wrong      wrong      queued     queued     wrong      ended      ended      ended
+time-out           wrong      wrong      scheduled  scheduled  wrong      ended      ended      ended
+time-out for good  wrong      wrong      failed     failed     wrong      ended      ended      ended
+expire             failed     failed     wrong      wrong      failed     ended      ended      ended
+cancel             cancelled  cancelled  cancelled  cancelled  cancelled  ended      ended      ended
+reject             wrong      failed     failed     wrong      wrong      ended      ended      ended
+retry              wrong      wrong      wrong      wrong      wrong      ended      queued     queued
 `;
 
 function rows(): { name: keyof typeof COMMANDS; state: TaskState; answer: string }[] {
@@ -311,6 +316,51 @@ describe('time-out', () => {
     });
     const other = { ...COMMANDS['time-out'], attemptId: 'a9' };
     expect(transition(last, other, NOW)).toEqual({ ok: false, reason: 'other_attempt' });
+  });
+});
+
+describe('a bounded total time', () => {
+  const bounded = (over: Parameters<typeof aTask>[0] = {}) => aTask({ totalTimeoutMs: 12_000, ...over });
+
+  it('ends the task with the attempt that runs out of it, and tells its worker', () => {
+    const answer = accepted(bounded({ state: 'running' }), COMMANDS['time-out for good']);
+    const error = { code: 'timeout', message: "the task's total time is over", retryable: false };
+    expect(answer.next).toMatchObject({ state: 'failed', trail: { used: 1, endedAt: NOW, error } });
+    expect(answer.messages).toMatchObject([{ type: 'task.cancel', attemptId: 'a1', code: 'timeout' }]);
+    expect(eventsOf(answer)).toEqual(['task.failed']);
+  });
+
+  it('leaves the outcome of at-most-once work unknown all the same', () => {
+    const once = bounded({ state: 'running', delivery: 'at-most-once' });
+    const { next } = accepted(once, COMMANDS['time-out for good']);
+    expect(next).toMatchObject({ state: 'failed', trail: { error: { code: 'outcome_unknown' } } });
+  });
+
+  it.each([
+    ['beyond it', 2_000, 'failed'],
+    ['just at its end', 2_000 + 1, 'failed'],
+    ['before it ends', 1_999, 'scheduled'],
+  ])('schedules no attempt that would begin %s: the error of the last one stands', (_, delay, state) => {
+    const { next } = accepted(bounded({ state: 'running' }), { ...COMMANDS.fail, retryAfterMs: delay });
+    expect(next).toMatchObject({ state, trail: { used: 1, error: ERROR } });
+  });
+
+  it('begins anew with a retry by hand', () => {
+    const trail = { used: 3, error: ERROR };
+    const { next } = accepted(bounded({ state: 'failed', trail }), COMMANDS.retry, T0 + 50_000);
+    expect(totalEndsAt(next)).toBe(T0 + 62_000);
+  });
+});
+
+describe('expire', () => {
+  it.each(['queued', 'scheduled', 'waiting'] as const)('ends a task that is %s for good, and tells nobody', (state) => {
+    const answer = accepted(aTask({ state }), COMMANDS.expire);
+    const error = { code: 'expired', message: 'waited too long', retryable: false };
+    expect(answer.next).toMatchObject({ state: 'failed', trail: { endedAt: NOW, error } });
+    expect(answer.next.trail).not.toHaveProperty('dueAt');
+    expect(answer.messages).toEqual([]);
+    expect(eventsOf(answer)).toEqual(['task.failed']);
+    expect(answer.next.trail.history.at(-1)).toEqual([2, NOW, 'failed', { why: 'expired' }]);
   });
 });
 
