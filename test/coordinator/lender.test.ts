@@ -5,7 +5,7 @@ import type { OwnerContext } from '../../src/coordinator/owner-context.ts';
 import type { Store } from '../../src/store/store.ts';
 import { World } from './world.ts';
 
-const SHARDS = 3;
+const SHARDS = 2;
 const LIMITS = { 'a|echo': 4, t: 3 };
 const CAPS = ['a|echo', 't|x', 't|y'];
 const TAKEN_MAX = 3;
@@ -31,7 +31,7 @@ const anAct: fc.Arbitrary<Act> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('lend'),
       who: fc.nat(1),
-      endsAt: fc.option(fc.nat(12)),
+      endsAt: fc.option(fc.nat(12), { freq: 1 }),
       after: fc.boolean(),
     }),
   },
@@ -65,6 +65,9 @@ class Play {
     for (let shard = 0; shard < SHARDS; shard++) {
       // As the first submit does.
       await play.#world.store.changeCaps(shard, { do: 'introduce', limits: { 'a|echo': 0, t: 0 } });
+    }
+    for (let shard = 0; shard < SHARDS; shard++) {
+      for (const tenant of ['x', 'y', 'x', 'y', 'x', 'y']) await play.act({ do: 'submit', shard, tenant });
     }
     return play;
   }
