@@ -4,7 +4,10 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { z } from 'zod';
 import { AgentSystemError } from '../errors.ts';
+import { foundAndWanted } from '../service/found-and-wanted.ts';
+import { badRequest } from '../service/submit-request.ts';
 import { unsupportedMediaType } from './errors.ts';
 import { findJsonFault } from './json-fault.ts';
 
@@ -43,6 +46,17 @@ export function readJson(bytes: Buffer, depthMax: number): unknown {
   const value = parse(text);
   if (mayHoldPrototypeKeys(text)) refusePrototypeKeys(value, '');
   return value;
+}
+
+/**
+ * The body as `schema` reads it; none at all counts as an object without fields. Throws BAD_REQUEST that names every field.
+ *
+ * @param what is refused otherwise, such as `the cancel`
+ */
+export function readFields<T>(body: unknown, schema: z.ZodType<T>, what: string): T {
+  const read = schema.safeParse(body ?? {}, { error: foundAndWanted });
+  if (read.success) return read.data;
+  throw badRequest(read.error, what);
 }
 
 /** Throws BAD_REQUEST for a body that is not there. */

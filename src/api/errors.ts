@@ -4,6 +4,7 @@ import { AgentSystemError } from '../errors.ts';
 /** The one table from error codes to HTTP: every code that may reach a caller stands here. */
 const STATUS: Record<string, number> = {
   BAD_REQUEST: 400,
+  SNAPSHOT_REFUSED: 400,
   UNKNOWN_METHOD: 400,
   UNAUTHORIZED: 401,
   FORBIDDEN: 403,
@@ -11,8 +12,14 @@ const STATUS: Record<string, number> = {
   UNKNOWN_AGENT: 404,
   METHOD_NOT_ALLOWED: 405,
   REQUEST_TIMEOUT: 408,
+  DURABILITY_UNSUPPORTED: 409,
   KEY_CONFLICT: 409,
+  SCHEDULE_EXISTS: 409,
+  AMBIGUOUS: 409,
+  TOO_MANY_SCHEDULES: 409,
+  SNAPSHOT_UNDER_WAY: 409,
   STATE_CONFLICT: 409,
+  STORE_NOT_EMPTY: 409,
   WRONG_STATE: 409,
   PAYLOAD_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
@@ -20,10 +27,14 @@ const STATUS: Record<string, number> = {
   HEADERS_TOO_LARGE: 431,
   COMMIT_REFUSED: 500,
   INTERNAL: 500,
+  DURABILITY_UNAVAILABLE: 503,
   QUEUE_FULL: 503,
+  NO_ROOM: 503,
   SHUTTING_DOWN: 503,
+  SNAPSHOT_FELL_BEHIND: 503,
   STORE_FULL: 503,
   STORE_UNAVAILABLE: 503,
+  TOO_MANY_STREAMS: 503,
   TOO_MANY_WAITS: 503,
 };
 
@@ -50,8 +61,13 @@ export function errorReplyOf(error: unknown): ErrorReply {
   }
   const status = STATUS[error.code] ?? (error.retryable ? 503 : 500);
   const reply: ErrorReply = { status, body: bodyOf(error.code, error.message, error.details) };
-  if (status === 429 || status === 503) reply.retryAfterS = RETRY_AFTER_S;
+  if (status === 429 || status === 503) reply.retryAfterS = retryAfterS(error);
   return reply;
+}
+
+function retryAfterS({ details }: AgentSystemError): number {
+  const ms = details?.retryAfterMs;
+  return typeof ms === 'number' ? Math.max(1, Math.ceil(ms / 1_000)) : RETRY_AFTER_S;
 }
 
 function bodyOf(code: string, message: string, details?: Record<string, unknown>): ErrorBody {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AgentSystemError } from '../errors.ts';
 import { nearest } from '../runtime/near-names.ts';
+import { foundAndWanted } from '../service/found-and-wanted.ts';
 
 /** Names shown at most; a query may hold thousands. */
 const UNKNOWN_SHOWN = 10;
@@ -10,7 +11,7 @@ export function readQuery<S extends z.ZodObject>(query: unknown, schema: S): z.o
   const values = query as Record<string, string | string[]>;
   const known = Object.keys(schema.shape);
   const unknown = Object.keys(values).filter((name) => !known.includes(name));
-  const read = schema.safeParse(values);
+  const read = schema.safeParse(values, { error: foundAndWanted });
   if (read.success && unknown.length === 0) return read.data;
   const wrong = (read.error?.issues ?? []).map(({ path, message }) => ({ field: path.join('.'), problem: message }));
   throw refused([...unknown.slice(0, UNKNOWN_SHOWN).map((name) => unknownName(name, known)), ...wrong]);

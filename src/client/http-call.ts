@@ -5,6 +5,7 @@
  */
 import { pause, type Runtime } from '../runtime/runtime.ts';
 import { backoffMs } from '../store/patience.ts';
+import { bytesOf } from './bytes.ts';
 import { ResponseError, type ResponseFacts, UnreachableError } from './errors.ts';
 import { Gate } from './gate.ts';
 
@@ -15,14 +16,19 @@ const ANSWER_WITHIN_MS = 30_000;
 const REQUESTS_MAX = 64;
 /** Waits for a task hold their connection; few systems let a process have more than 1,024 files open. */
 const WAITS_MAX = 256;
+const NO_CONTENT = 204;
 /** One wait while others stand in line for its connection. */
 const CROWDED_WAIT_MS = 250;
 
 export interface Call {
-  method: 'GET' | 'POST';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** With its query; begins with a slash. */
   path: string;
   body?: unknown;
+  /** Sent as it comes instead of `body`, with a `content-type` among the headers. */
+  source?: AsyncIterable<string | Uint8Array>;
+  /** Beside those that every call has. */
+  headers?: Record<string, string>;
   /** Asking twice is the same as asking once. */
   repeatable: boolean;
   signal?: AbortSignal | undefined;
@@ -72,6 +78,39 @@ export class HttpCaller {
     });
   }
 
+  /**
+   * The text of an answer that goes on, piece by piece as it comes. One that is silent for `silenceMs` counts as cut off.
+   *
+   * @throws ResponseError, UnreachableError, or the reason of the call's signal
+   */
+  async *stream(call: Call, silenceMs: number): AsyncGenerator<string> {
+    const { runtime, url } = this.#options;
+    const silent = new AbortController();
+    let cancel = () => {};
+    const heard = () => {
+      cancel();
+      cancel = runtime.after(silenceMs, () => silent.abort());
+    };
+    try {
+      heard();
+      const signal = call.signal ? AbortSignal.any([silent.signal, call.signal]) : silent.signal;
+      const response = await this.#request(call, signal);
+      if (!response.ok) throw errorOf(response, parse(await response.text()), `${call.method} ${url}${call.path}`);
+      const decoder = new TextDecoder();
+      for await (const piece of response.body ?? []) {
+        heard();
+        yield decoder.decode(piece as Uint8Array, { stream: true });
+      }
+    } catch (error) {
+      call.signal?.throwIfAborted();
+      if (error instanceof ResponseError) throw error;
+      const why = silent.signal.aborted ? `it was silent for ${silenceMs} ms` : whyOf(error);
+      throw new UnreachableError(`cannot reach ${url}: ${why}`, error);
+    } finally {
+      cancel();
+    }
+  }
+
   async #once(call: Call, withinMs: number): Promise<Answer> {
     const late = new AbortController();
     const cancel = this.#options.runtime.after(withinMs, () => late.abort());
@@ -87,20 +126,25 @@ export class HttpCaller {
     }
   }
 
-  async #fetch({ method, path, body }: Call, signal: AbortSignal): Promise<Answer> {
+  async #fetch(call: Call, signal: AbortSignal): Promise<Answer> {
+    return read(await this.#request(call, signal), `${call.method} ${this.#options.url}${call.path}`);
+  }
+
+  #request({ method, path, body, source, headers: more }: Call, signal: AbortSignal): Promise<Response> {
     const { url, apiKey, fetch } = this.#options;
-    const headers: Record<string, string> = { accept: 'application/json' };
+    const headers: Record<string, string> = { accept: 'application/json', ...more };
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (apiKey !== null) headers['x-api-key'] = apiKey;
-    const response = await fetch(url + path, {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    return fetch(url + path, {
       method,
       headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      // Node's fetch sends whatever can be iterated; the types know of the web's streams alone.
+      ...(source ? { body: bytesOf(source) as unknown as ReadableStream, duplex: 'half' } : { body: text }),
       // A redirect could carry the key to another host.
       redirect: 'manual',
       signal,
-    });
-    return read(response, `${method} ${url}${path}`);
+    } as RequestInit);
   }
 
   #mayRepeatIn(error: unknown, tried: number): number | null {
@@ -114,7 +158,7 @@ export class HttpCaller {
 async function read(response: Response, what: string): Promise<Answer> {
   const text = await response.text();
   const body = parse(text);
-  if (response.ok && body !== undefined) return { status: response.status, body };
+  if (response.ok && (body !== undefined || response.status === NO_CONTENT)) return { status: response.status, body };
   throw errorOf(response, body, what);
 }
 
@@ -148,6 +192,10 @@ function retryAfterMs({ headers }: Response): number | undefined {
   return text && /^\d{1,6}$/.test(text) ? Math.min(Number(text) * 1_000, RETRY_AFTER_MAX_MS) : undefined;
 }
 
+const UNKNOWN_AUTHORITY =
+  'its certificate is signed by an authority that is not known here (tls.ca, A2A_CA_PATH or --ca-file names it)';
+const NO_TLS = 'it does not speak TLS, or none that fits: is it http:// instead?';
+
 const WHY: Record<string, string> = {
   ECONNREFUSED: 'nothing listens there (connection refused)',
   ECONNRESET: 'the connection was closed',
@@ -157,6 +205,15 @@ const WHY: Record<string, string> = {
   EHOSTUNREACH: 'there is no route to the host',
   ETIMEDOUT: 'the connection timed out',
   UND_ERR_CONNECT_TIMEOUT: 'the connection timed out',
+  EPROTO: NO_TLS,
+  ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name or address',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
 };
 
 function whyOf(error: unknown): string {

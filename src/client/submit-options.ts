@@ -20,21 +20,36 @@ export interface SubmitOptions {
   runAt?: Date | string;
   /** Run timeout of one attempt. */
   timeout?: Duration;
+  /** Longest stay in the queue: a task not assigned by then ends as failed, `expired`. */
+  queueTimeout?: Duration;
+  /** The whole life from creation: beyond it the task ends as failed, `expired`, or `timeout` while it runs. */
+  totalTimeout?: Duration;
+  /** What its worker must be (`worker`: an id) or have (`labels`, all of them; `resources`, held while it runs). */
+  require?: { worker?: string; labels?: Record<string, string>; resources?: Record<string, number> };
+  /**
+   * Tasks of an agent and tenant with the same one share its `concurrencyPerKey`: without that they run one after
+   * another. Where the system has several shards, it cannot be given together with `key`.
+   */
+  concurrencyKey?: string;
   retry?: AgentRetry;
   labels?: Record<string, string>;
   correlationId?: string;
   metadata?: Record<string, unknown>;
   session?: string;
   delivery?: 'at-least-once' | 'at-most-once';
+  /** What the task and its result must outlive before they are answered; refused where the store cannot do it. */
+  durability?: 'memory' | 'local' | 'replicated';
 }
 
 /** What goes to the system; it checks everything but the durations, which only exist here. */
 export function requestOf(agent: string, input: unknown, options: SubmitOptions = {}): SubmitRequest {
-  const { delay, timeout, runAt, ...same } = options;
+  const { delay, timeout, queueTimeout, totalTimeout, runAt, ...same } = options;
   // JSON has no undefined: it would be no input at all, which is refused.
   const request: SubmitRequest = { ...same, agent, input: input === undefined ? null : input };
   if (delay !== undefined) request.delayMs = durationMs('delay', delay);
   if (timeout !== undefined) request.timeoutMs = durationMs('timeout', timeout);
+  if (queueTimeout !== undefined) request.queueTimeoutMs = durationMs('queueTimeout', queueTimeout);
+  if (totalTimeout !== undefined) request.totalTimeoutMs = durationMs('totalTimeout', totalTimeout);
   if (runAt !== undefined) request.runAt = runAt instanceof Date ? isoOf(runAt) : runAt;
   return request;
 }

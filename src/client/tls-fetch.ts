@@ -1,6 +1,6 @@
 /**
  * `fetch` over connections with authorities and a certificate of one's own: Node's takes none unless a package is added.
- * It does what the client needs of it: texts as bodies, no redirects.
+ * It does what the client needs of it: texts or pieces of bytes as bodies, no redirects.
  */
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
@@ -29,7 +29,8 @@ export function fetchOver(tls: ClientTls): typeof fetch {
       const sent = request(String(url), { agent, method, headers: fields, signal: signal ?? undefined });
       sent.once('response', (incoming) => resolve(responseOf(incoming)));
       sent.once('error', (error) => reject(signal?.aborted ? signal.reason : error));
-      sent.end(typeof body === 'string' ? body : undefined);
+      if (body === undefined || body === null || typeof body === 'string') sent.end(body ?? undefined);
+      else Readable.from(body as unknown as AsyncIterable<Uint8Array>).once('error', reject).pipe(sent);
     });
 }
 

@@ -1,9 +1,12 @@
 import type { AgentSystemError } from '../errors.ts';
 import type { AgentCard } from '../service/agent-catalog.ts';
 import type { InstanceView, QueueView, WorkerView } from '../service/cluster-service.ts';
+import type { EventFilter, Told } from '../service/event-service.ts';
 import type { SubmitRequest } from '../service/submit-request.ts';
 import type { ListFilter, TaskPage } from '../service/task-list.ts';
+import type { WhyView } from '../service/why-service.ts';
 import type { HistoryLine, TaskView } from '../task/view.ts';
+import type { ManyRequest, Operations } from './operations.ts';
 
 /** How a client reaches the system: the services of this process, or a coordinator over HTTP. */
 export interface Transport {
@@ -17,10 +20,16 @@ export interface Transport {
   cancel(id: string, reason: string | undefined): Promise<TaskView>;
   retry(id: string): Promise<TaskView>;
   history(id: string): Promise<TaskHistory>;
+  why(id: string): Promise<WhyView>;
+  /** One connection's worth of a task's events from behind a cursor; see `eventStream`. */
+  taskEvents(id: string, after: string | undefined, signal: AbortSignal): AsyncIterable<Told>;
+  /** The same of the whole system's events. */
+  allEvents(filter: EventFilter, after: string | undefined, signal: AbortSignal): AsyncIterable<Told>;
   workers(): Promise<WorkerView[]>;
   instances(): Promise<InstanceView[]>;
   queues(): Promise<QueueView[]>;
   agents(): Promise<AgentCard[]>;
+  readonly operations: Operations<ListFilter, ManyRequest>;
 }
 
 export interface Receipt {

@@ -17,6 +17,9 @@ export interface AgentCard {
   timeoutMs?: number;
   /** What the agent says about retries, where the task says nothing. */
   retry?: Partial<RetryPolicy>;
+  /** Attempts at once, in all and for one concurrency key. */
+  concurrency?: number;
+  concurrencyPerKey?: number;
   methods: Record<string, { input?: unknown; output?: unknown }>;
 }
 
@@ -43,6 +46,12 @@ export class AgentCatalog {
   async cards(): Promise<AgentCard[]> {
     await this.#refresh(REFRESH_FOR_UNKNOWN_MS);
     return [...this.#known.values()].map((known) => known.card);
+  }
+
+  /** Reads the cards anew, however fresh they are. */
+  async reload(): Promise<void> {
+    this.#readAt = Number.NEGATIVE_INFINITY;
+    await this.#refresh(0);
   }
 
   /**
@@ -139,7 +148,9 @@ function readCard(name: string, text: string): KnownAgent | null {
 }
 
 /** What of it goes into the specifications of tasks must be what an agent may say: it is sealed there for good. */
-function isCard({ name, methods, timeoutMs = 1, retry = {} }: AgentCard, wanted: string): boolean {
+function isCard(card: AgentCard, wanted: string): boolean {
+  const { name, methods, timeoutMs = 1, retry = {}, concurrency = 1, concurrencyPerKey = 1 } = card;
+  if (!isLimit(concurrency) || !isLimit(concurrencyPerKey)) return false;
   if (name !== wanted || typeof methods !== 'object' || methods === null) return false;
   if (typeof retry !== 'object' || retry === null || !(isNumber(timeoutMs) && timeoutMs > 0)) return false;
   const { maxAttempts = 1, backoffMs = 0, factor = 1, maxBackoffMs = 0 } = retry;
@@ -148,4 +159,8 @@ function isCard({ name, methods, timeoutMs = 1, retry = {} }: AgentCard, wanted:
 
 function isNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
+}
+
+function isLimit(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 1;
 }

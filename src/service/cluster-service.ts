@@ -34,6 +34,10 @@ export interface WorkerView {
   id: string;
   state: 'ready' | 'busy' | 'draining' | 'not_ready' | 'lost';
   slots: number;
+  labels: Record<string, string>;
+  /** What it has, and what of it is in use. */
+  resources: Record<string, number>;
+  used: Record<string, number>;
   running: number;
   waiting: number;
   agents: string[];
@@ -91,6 +95,9 @@ export class ClusterService {
         id: heartbeat.worker,
         state: stateOf(heartbeat, now - at > this.#options.policy.instanceTtlMs),
         slots: heartbeat.slots,
+        labels: heartbeat.labels ?? {},
+        resources: heartbeat.resources ?? {},
+        used: heartbeat.used ?? {},
         running: heartbeat.started.length,
         waiting: heartbeat.unstarted.length,
         agents: heartbeat.agents.map((agent) => agent.name),

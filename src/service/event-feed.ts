@@ -1,7 +1,7 @@
 import { StoreUnavailableError } from '../errors.ts';
 import type { Observe } from '../runtime/observer.ts';
-import { pause, type Runtime } from '../runtime/runtime.ts';
-import { backoffMs, patiently } from '../store/patience.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { patiently, retryPause } from '../store/patience.ts';
 import type { Store, StreamEntry } from '../store/store.ts';
 import type { TaskState } from '../task/task.ts';
 
@@ -61,7 +61,7 @@ export class EventFeed {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof StoreUnavailableError)) observe({ type: 'fault', where: 'event feed', error });
-        await pause(runtime, backoffMs(++failures, runtime.random()), signal);
+        await retryPause(error, ++failures, { runtime, signal });
       }
     }
   }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AgentSystemError } from '../errors.ts';
 import { MISSED_POLICIES, OVERLAP_POLICIES, type Timing } from '../schedule/schedule.ts';
 import { cronProblem, INTERVAL_MS_MIN } from '../schedule/timing.ts';
+import { foundAndWanted } from './found-and-wanted.ts';
 import { badRequest, submitRequest } from './submit-request.ts';
 
 const DAY_MS = 86_400_000;
@@ -10,7 +11,10 @@ const SCHEDULE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const NOT_IN_A_SCHEDULE = ['key', 'delayMs', 'runAt', 'tenant'] as const;
 
 export const scheduleBody = z.strictObject({
-  id: z.string().regex(SCHEDULE_ID, { error: 'wanted 1 to 64 letters, digits, dots, hyphens or underscores' }),
+  id: z.string().regex(SCHEDULE_ID, {
+    error: ({ input }) =>
+      `found ${JSON.stringify(String(input).slice(0, 80))}, wanted 1 to 64 letters, digits, dots, hyphens or underscores`,
+  }),
   tenant: z.string().min(1).max(128).optional(),
   cron: z.string().min(1).max(200).optional(),
   timeZone: z.string().min(1).max(64).optional(),
@@ -35,7 +39,7 @@ export type ScheduleInput = z.input<typeof scheduleBody>;
 
 /** The checked body; throws BAD_REQUEST that names every field at fault. Agent and input are the catalog's to judge. */
 export function checkSchedule(raw: unknown): ScheduleBody {
-  const read = scheduleBody.safeParse(raw);
+  const read = scheduleBody.safeParse(raw, { error: foundAndWanted });
   if (!read.success) throw badRequest(read.error, 'the schedule');
   const problems = [...timingProblems(read.data), ...taskProblems(read.data.task)];
   if (problems.length === 0) return read.data;
@@ -70,7 +74,7 @@ function taskProblems(task: Record<string, unknown>): Problem[] {
   if (given.length > 0) {
     return given.map((name) => ({ field: `task.${name}`, problem: 'comes from the schedule, and is not taken here' }));
   }
-  const read = submitRequest.safeParse(task);
+  const read = submitRequest.safeParse(task, { error: foundAndWanted });
   if (read.success) return [];
   return read.error.issues.map((issue) => ({ field: ['task', ...issue.path].join('.'), problem: issue.message }));
 }

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { AgentSystemError } from '../errors.ts';
 import { parsePriority } from '../scheduling/order.ts';
+import { DURABILITIES } from '../store/store.ts';
 import { RETRY_BACKOFF_MAX_MS } from '../task/retry.ts';
+import { foundAndWanted } from './found-and-wanted.ts';
 
 const DELAY_MAX_MS = 366 * 86_400_000;
 const name = z.string().min(1).max(128);
@@ -15,8 +17,31 @@ const priority = z.union([z.number(), z.string()]).transform((value, context) =>
   return z.NEVER;
 });
 
-/** What the contract names and this version does not do yet is refused by name: ignoring it would break a promise. */
-const notYet = z.undefined({ error: 'is not supported by this version' }).optional();
+const NAMES_REQUIRED_MAX = 16;
+
+const workerId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, {
+  error: ({ input }) =>
+    `found ${JSON.stringify(String(input).slice(0, 80))}, wanted the id of a worker: up to 128 letters, digits, dots, hyphens or underscores`,
+});
+
+/** Named as in `WORKER_LABELS` and `WORKER_RESOURCES`. */
+const OFFERED = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
+
+function required<T extends string | number>(values: z.ZodType<T>) {
+  return z.record(z.string(), values).superRefine((fields, { addIssue }) => {
+    const names = Object.keys(fields);
+    const wrong = names.find((found) => !OFFERED.test(found));
+    if (wrong !== undefined) {
+      const wanted = 'up to 63 letters, digits, dots, hyphens, underscores or slashes';
+      addIssue(`found the name ${JSON.stringify(wrong.slice(0, 64))}, wanted ${wanted}`);
+    }
+    if (names.length > NAMES_REQUIRED_MAX)
+      addIssue(`found ${names.length} names, wanted at most ${NAMES_REQUIRED_MAX}`);
+  });
+}
+
+const requiredLabels = required(z.string().min(1).max(256));
+const requiredResources = required(z.number().positive({ error: ({ input }) => `found ${String(input)}, wanted a number above 0` }).max(1e12));
 
 export const submitRequest = z
   .strictObject({
@@ -44,18 +69,28 @@ export const submitRequest = z
       })
       .optional(),
     delivery: z.enum(['at-least-once', 'at-most-once']).optional(),
-    durability: z.enum(['memory']).optional(),
+    durability: z.enum(DURABILITIES).optional(),
     labels: z.record(name, z.string().max(256)).optional(),
     correlationId: key.optional(),
     metadata: z.record(z.string(), z.unknown()).optional(),
-    concurrencyKey: notYet,
-    require: notYet,
-    queueTimeoutMs: notYet,
-    totalTimeoutMs: notYet,
+    concurrencyKey: key.optional(),
+    require: z
+      .strictObject({
+        worker: workerId.optional(),
+        labels: requiredLabels.optional(),
+        resources: requiredResources.optional(),
+      })
+      .optional(),
+    queueTimeoutMs: duration.optional(),
+    totalTimeoutMs: duration.optional(),
   })
   .refine((request) => request.delayMs === undefined || request.runAt === undefined, {
     error: 'delayMs and runAt exclude each other: give one',
     path: ['runAt'],
+  })
+  .refine(({ delayMs = 0, totalTimeoutMs = Number.POSITIVE_INFINITY }) => delayMs < totalTimeoutMs, {
+    error: 'totalTimeoutMs counts from now and would be over before the delay is: give more than delayMs',
+    path: ['totalTimeoutMs'],
   });
 
 /** What a client sends. */
@@ -65,13 +100,20 @@ export type CheckedRequest = z.output<typeof submitRequest>;
 
 /** The checked request; throws BAD_REQUEST that names every field at fault with what was found and wanted. */
 export function checkRequest(request: unknown): CheckedRequest {
-  const checked = submitRequest.safeParse(request);
+  const checked = submitRequest.safeParse(request, { error: foundAndWanted });
   if (checked.success) return checked.data;
   throw badRequest(checked.error);
 }
 
+/** A body may hold thousands of faults, and names as long as it is. */
+const FIELDS_TOLD = 50;
+const FIELD_LENGTH_TOLD = 200;
+
 export function badRequest(error: z.ZodError, what = 'the task'): AgentSystemError {
-  const fields = error.issues.map((issue) => ({ field: issue.path.join('.') || '(body)', problem: issue.message }));
+  const fields = error.issues.slice(0, FIELDS_TOLD).map((issue) => ({
+    field: issue.path.join('.').slice(0, FIELD_LENGTH_TOLD) || '(body)',
+    problem: issue.message,
+  }));
   const text = fields.map(({ field, problem }) => `${field}: ${problem}`).join('; ');
   return new AgentSystemError('BAD_REQUEST', `${what} is refused: ${text}`, { details: { fields } });
 }

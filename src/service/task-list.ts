@@ -1,7 +1,7 @@
 import { AgentSystemError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 import { decodeTask, type StoredTask } from '../task/codec.ts';
-import { blockOf } from '../task/id.ts';
+import { blockOf, placeOf } from '../task/id.ts';
 import type { TaskRecord, TaskState } from '../task/task.ts';
 import { type TaskView, viewOf } from '../task/view.ts';
 
@@ -20,6 +20,9 @@ export interface ListFilter {
   labels?: Record<string, string>;
   /** Created before this time, milliseconds. */
   createdBefore?: number;
+  /** The worker of its attempt now, or of the last one. */
+  worker?: string;
+  parentId?: string;
   limit?: number;
   /** From the page before. */
   cursor?: string;
@@ -31,7 +34,10 @@ export interface TaskPage {
   nextCursor: string | null;
 }
 
-/** Tasks, newest first, without their inputs and results. The cursor is the id of the last task that was looked at. */
+/**
+ * Tasks, newest first, without their inputs and results. The cursor is the place of the last task that was looked at, not
+ * its id: it may be a task of another tenant.
+ */
 export async function listTasks(
   store: Store,
   shards: number,
@@ -39,14 +45,25 @@ export async function listTasks(
   durability: string,
 ): Promise<TaskPage> {
   const limit = Math.min(filter.limit ?? LIMIT_DEFAULT, LIST_LIMIT_MAX);
-  const tasks: TaskView[] = [];
+  const { records, nextCursor } = await findTasks(store, shards, filter, { limit, blocksMax: BLOCKS_PER_PAGE });
+  return { tasks: records.map((record) => viewOf(record, durability)), nextCursor };
+}
+
+/** The records that match, newest first, without inputs and results; ends at `limit` of them or so many blocks. */
+export async function findTasks(
+  store: Store,
+  shards: number,
+  filter: Omit<ListFilter, 'limit'>,
+  { limit, blocksMax }: { limit: number; blocksMax: number },
+): Promise<{ records: TaskRecord[]; nextCursor: string | null }> {
+  const records: TaskRecord[] = [];
   let looked = 0;
   for await (const record of newestFirst(store, shards, filter.cursor ?? null, () => ++looked)) {
     if (record === null) continue;
-    if (matches(record, filter)) tasks.push(viewOf(record, durability));
-    if (tasks.length >= limit || looked >= BLOCKS_PER_PAGE) return { tasks, nextCursor: record.id };
+    if (matches(record, filter)) records.push(record);
+    if (records.length >= limit || looked >= blocksMax) return { records, nextCursor: placeOf(record.id) };
   }
-  return { tasks, nextCursor: null };
+  return { records, nextCursor: null };
 }
 
 async function* newestFirst(
@@ -111,10 +128,12 @@ class BlockWalk {
   }
 }
 
-function matches({ spec, state }: TaskRecord, filter: ListFilter): boolean {
+function matches({ spec, state, trail }: TaskRecord, filter: ListFilter): boolean {
   if (filter.state && !filter.state.includes(state)) return false;
   if (filter.agent !== undefined && spec.agent !== filter.agent) return false;
   if (filter.tenant !== undefined && spec.tenant !== filter.tenant) return false;
+  if (filter.worker !== undefined && trail.worker !== filter.worker) return false;
+  if (filter.parentId !== undefined && spec.parentId !== filter.parentId) return false;
   if (filter.correlationId !== undefined && spec.correlationId !== filter.correlationId) return false;
   if (filter.createdBefore !== undefined && spec.createdAt >= filter.createdBefore) return false;
   return Object.entries(filter.labels ?? {}).every(([name, value]) => spec.labels?.[name] === value);

@@ -4,22 +4,24 @@
  */
 
 import { AgentSystemError } from '../errors.ts';
-import { cancelPost } from '../fleet/mail.ts';
+import { cancelPost, type SignedPost, tellSent } from '../fleet/mail.ts';
 import type { Ports } from '../fleet/ports.ts';
-import { Batcher } from '../runtime/batcher.ts';
+import { taskMoved } from '../fleet/task-moved.ts';
 import { pause } from '../runtime/runtime.ts';
 import { scoreOf } from '../scheduling/order.ts';
 import { unitOf } from '../store/commit.ts';
+import { durabilityFor } from '../store/durability.ts';
 import { backoffMs, patiently } from '../store/patience.ts';
-import { type Commit, type Durability, holderOf, type Post, type ReadParts, UNITS_MAX } from '../store/store.ts';
-import { decodeTask, type StoredTask } from '../task/codec.ts';
-import { isTaskId, shardOf } from '../task/id.ts';
+import { type Commit, type Durability, holderOf } from '../store/store.ts';
+import { shardOf } from '../task/id.ts';
 import { isTerminal, type TaskRecord } from '../task/task.ts';
 import { type Command, type TaskMessage, transition } from '../task/transition.ts';
 import { type HistoryLine, historyOf, type TaskView, viewOf } from '../task/view.ts';
 import type { AgentCatalog } from './agent-catalog.ts';
-import { checkRequest, type SubmitRequest } from './submit-request.ts';
-import { DEFAULT_METHOD, Submitter } from './submitter.ts';
+import { type Caller, OPERATOR } from './caller.ts';
+import { RecordReader } from './record-reader.ts';
+import { type CheckedRequest, checkRequest, type SubmitRequest } from './submit-request.ts';
+import { DEFAULT_METHOD, type Once, Submitter } from './submitter.ts';
 import { type ListFilter, listTasks, type TaskPage } from './task-list.ts';
 import type { Waiters } from './waiters.ts';
 
@@ -44,34 +46,47 @@ export interface Submitted {
 export class TaskService {
   readonly #options: TaskServiceOptions;
   readonly #submitter: Submitter;
-  readonly #reads = new Map<string, Batcher<string, TaskRecord | null>>();
+  readonly #records: RecordReader;
 
   constructor(options: TaskServiceOptions) {
     this.#options = options;
     this.#submitter = new Submitter(options);
+    this.#records = new RecordReader(options);
   }
 
   /**
    * @returns the task and whether it is new
-   * @throws BAD_REQUEST, UNKNOWN_AGENT, UNKNOWN_METHOD, PAYLOAD_TOO_LARGE, KEY_CONFLICT, QUEUE_FULL, STORE_UNAVAILABLE
+   * @throws BAD_REQUEST, FORBIDDEN, UNKNOWN_AGENT, UNKNOWN_METHOD, PAYLOAD_TOO_LARGE, KEY_CONFLICT, QUEUE_FULL,
+   * DURABILITY_UNSUPPORTED, DURABILITY_UNAVAILABLE, STORE_UNAVAILABLE
    */
-  async submit(raw: unknown): Promise<Submitted> {
-    const request = checkRequest(raw);
+  async submit(raw: unknown, caller: Caller = OPERATOR): Promise<Submitted> {
+    return this.#submit(inTenantOf(caller, checkRequest(raw)), caller);
+  }
+
+  /** A submit by the system itself, whose name takes the place of a `key`. */
+  async submitOnce(raw: unknown, once: Once, caller: Caller): Promise<Submitted> {
+    return this.#submit(inTenantOf(caller, checkRequest(raw)), caller, once);
+  }
+
+  async #submit(request: CheckedRequest, caller: Caller, once?: Once): Promise<Submitted> {
     const input = request.input === undefined ? null : request.input;
     const text = jsonOf(input);
     this.#checkSize(text);
     const card = await this.#options.catalog.check(request.agent, request.method ?? DEFAULT_METHOD, input);
     await this.#checkRoom();
-    const created = await this.#submitter.submit(request, text, card);
-    if (created.created) return { task: this.#view(created.task), created: true };
+    const created = await this.#submitter.submit(request, text, card, once);
+    if (created.created) {
+      const task = this.#view(created.task);
+      return { task: { ...task, durability: created.reached ?? task.durability }, created: true };
+    }
     if (!created.same) throw keyConflict(request, created.id);
-    return { task: await this.#earlier(request, created.id), created: false };
+    return { task: await this.#earlier(request, created.id, caller), created: false };
   }
 
   /** The task that an earlier submit with this key made; the key may outlive it. */
-  async #earlier(request: { agent: string; key?: string }, id: string): Promise<TaskView> {
+  async #earlier(request: { agent: string; key?: string }, id: string, caller: Caller): Promise<TaskView> {
     try {
-      return await this.get(id);
+      return await this.get(id, caller);
     } catch (error) {
       if (error instanceof AgentSystemError && error.code === 'NOT_FOUND') throw keyOutlived(request, id);
       throw error;
@@ -79,10 +94,10 @@ export class TaskService {
   }
 
   /** Each request on its own: one that is refused does not keep the others out. */
-  submitMany(requests: SubmitRequest[]): Promise<(Submitted | AgentSystemError)[]> {
+  submitMany(requests: SubmitRequest[], caller: Caller = OPERATOR): Promise<(Submitted | AgentSystemError)[]> {
     return Promise.all(
       requests.map((request) =>
-        this.submit(request).catch((error: unknown) => {
+        this.submit(request, caller).catch((error: unknown) => {
           if (error instanceof AgentSystemError) return error;
           throw error;
         }),
@@ -91,25 +106,37 @@ export class TaskService {
   }
 
   /** @throws NOT_FOUND */
-  async get(id: string): Promise<TaskView> {
-    return this.#view(await this.#record(id, { input: true, result: true }));
+  async get(id: string, caller: Caller = OPERATOR): Promise<TaskView> {
+    return this.#view(await this.#records.record(id, { input: true, result: true }, caller));
   }
 
-  async list(filter: ListFilter): Promise<TaskPage> {
+  async list(filter: ListFilter, caller: Caller = OPERATOR): Promise<TaskPage> {
     const { store, runtime, durability } = this.#options;
-    return patiently(() => listTasks(store, this.#options.policy.shards, filter, durability()), {
+    const { tenant } = caller;
+    // Whoever asks for the tasks of another tenant gets what there is of them for this caller: nothing.
+    if (tenant !== null && (filter.tenant ?? tenant) !== tenant) return { tasks: [], nextCursor: null };
+    const own = tenant === null ? filter : { ...filter, tenant };
+    return patiently(() => listTasks(store, this.#options.policy.shards, own, durability()), {
       runtime,
       tries: READ_TRIES,
     });
   }
 
-  async history(id: string): Promise<{ task: string; history: HistoryLine[]; dropped: number }> {
-    const { lines, dropped } = historyOf(await this.#record(id, {}));
+  async history(
+    id: string,
+    caller: Caller = OPERATOR,
+  ): Promise<{ task: string; history: HistoryLine[]; dropped: number }> {
+    const { lines, dropped } = historyOf(await this.#records.record(id, {}, caller));
     return { task: id, history: lines, dropped };
   }
 
   /** The task once it has ended, or as it stands after `waitMs`; `ended` says which. Ends early when `signal` aborts. */
-  async result(id: string, waitMs: number, signal?: AbortSignal): Promise<{ ended: boolean; task: TaskView }> {
+  async result(
+    id: string,
+    waitMs: number,
+    signal?: AbortSignal,
+    caller: Caller = OPERATOR,
+  ): Promise<{ ended: boolean; task: TaskView }> {
     const { runtime, waiters } = this.#options;
     const until = runtime.now() + Math.min(waitMs, WAIT_MAX_MS);
     for (;;) {
@@ -119,7 +146,7 @@ export class TaskService {
         if (isTerminal(state as TaskRecord['state'])) woken.abort();
       });
       try {
-        const task = await this.#record(id, { input: true, result: true });
+        const task = await this.#records.record(id, { input: true, result: true }, caller);
         const left = until - runtime.now();
         if (isTerminal(task.state) || left <= 0 || signal?.aborted) {
           return { ended: isTerminal(task.state), task: this.#view(task) };
@@ -133,22 +160,28 @@ export class TaskService {
   }
 
   /** Cancels at once, whatever the state; a worker that runs it is told. Cancelling a cancelled task changes nothing. */
-  async cancel(id: string, reason = 'cancelled on request'): Promise<TaskView> {
-    return this.#command(id, () => ({ type: 'cancel', reason }), 'cancelled');
+  async cancel(id: string, reason = 'cancelled on request', caller: Caller = OPERATOR): Promise<TaskView> {
+    return this.#command(id, () => ({ type: 'cancel', reason }), { caller, done: 'cancelled' });
   }
 
   /** Gives a failed or cancelled task a new set of attempts. */
-  async retry(id: string): Promise<TaskView> {
+  async retry(id: string, caller: Caller = OPERATOR): Promise<TaskView> {
     const { policy } = this.#options;
-    return this.#command(id, (task, now) => {
+    const make = (task: TaskRecord, now: number): Command => {
       const score = scoreOf({ priority: task.spec.priority, queuedAt: now }, policy.priorityAgeing);
       return { type: 'retry', score };
-    });
+    };
+    return this.#command(id, make, { caller });
   }
 
-  async #command(id: string, make: (task: TaskRecord, now: number) => Command, done?: string): Promise<TaskView> {
+  /** @param done the state in which nothing is left to do */
+  async #command(
+    id: string,
+    make: (task: TaskRecord, now: number) => Command,
+    { caller, done }: { caller: Caller; done?: TaskRecord['state'] },
+  ): Promise<TaskView> {
     for (let tried = 1; tried <= CONFLICT_TRIES; tried++) {
-      const task = await this.#record(id, { input: true, result: true });
+      const task = await this.#records.record(id, { input: true, result: true }, caller);
       if (task.state === done) return this.#view(task);
       const now = this.#options.clock.now();
       const command = make(task, now);
@@ -156,7 +189,7 @@ export class TaskService {
       if (!decided.ok) throw wrongState(task, command.type);
       const committed = await this.#commit(task, decided.next, decided.messages);
       if (committed) {
-        for (const event of decided.events) this.#moved(decided.next, event.type, event.at);
+        for (const event of decided.events) this.#options.observe(taskMoved(decided.next, event));
         return this.#view(decided.next);
       }
       this.#options.observe({ type: 'state.conflict', id, where: command.type });
@@ -171,50 +204,21 @@ export class TaskService {
     const { store, clock, runtime, policy, waiters, observe } = this.#options;
     const shard = shardOf(before.id);
     const units = [unitOf(before, after, policy)];
-    const commit: Commit = {
-      op: runtime.id(12),
-      units,
-      post: messages.map((message) => this.#post(shard, after, message)),
-    };
+    const post = messages.map((message) => this.#post(shard, after, message));
+    const commit: Commit = { op: runtime.id(12), units, post, ...durabilityFor([after]) };
     const reply = await patiently(() => clock.learn(() => store.commit(shard, commit)), { runtime, tries: READ_TRIES });
     if (!reply.units[0]?.ok) return false;
-    for (const message of messages) observe({ type: 'message.sent', message: message.type, count: 1 });
+    tellSent(observe, post, reply);
     waiters.tell(after.id, after.state);
     return true;
   }
 
-  #post(shard: number, task: TaskRecord, message: TaskMessage): Post {
+  #post(shard: number, task: TaskRecord, message: TaskMessage): SignedPost {
     if (message.type !== 'task.cancel') throw new Error(`a command of the service sends no ${message.type}`);
     const { worker, incarnation, attemptId, code, reason } = message;
     const sender = { ...this.#options, principal: 'coordinators' as const, shard };
     const entries = [{ task: task.id, attemptId, code, reason }];
     return cancelPost(sender, { holder: holderOf(worker, incarnation), entries, units: [0] });
-  }
-
-  #moved(task: TaskRecord, event: string, at: number): void {
-    this.#options.observe({ type: 'task.moved', event, id: task.id, agent: task.spec.agent, state: task.state, at });
-  }
-
-  /** Reads of one turn and the same parts go to a shard together. */
-  async #record(id: string, parts: ReadParts): Promise<TaskRecord> {
-    if (!isTaskId(id) || shardOf(id) >= this.#options.policy.shards) throw notFound(id);
-    const shard = shardOf(id);
-    const name = `${shard}${parts.input ? 'i' : ''}${parts.result ? 'r' : ''}`;
-    const reads = this.#reads.get(name) ?? this.#reader(shard, parts);
-    this.#reads.set(name, reads);
-    const task = await reads.add(id);
-    if (!task) throw notFound(id);
-    return task;
-  }
-
-  #reader(shard: number, parts: ReadParts): Batcher<string, TaskRecord | null> {
-    const { store, clock, runtime } = this.#options;
-    const run = async (ids: string[]) => {
-      const read = () => clock.learn(() => store.read(shard, ids, parts));
-      const { tasks } = await patiently(read, { runtime, tries: READ_TRIES });
-      return tasks.map((task) => task && readable(task));
-    };
-    return new Batcher({ runtime, sizeMax: UNITS_MAX, flightsMax: 4, run });
   }
 
   #view(task: TaskRecord): TaskView {
@@ -257,20 +261,15 @@ export class TaskService {
   }
 }
 
-/** The fault of a record that was written over is for whoever asked for that one. */
-function readable(task: StoredTask): TaskRecord | Error {
-  try {
-    return decodeTask(task);
-  } catch (error) {
-    return error as Error;
-  }
-}
-
-function notFound(id: string): AgentSystemError {
-  const form = isTaskId(id) ? '' : ' (a task id has 25 letters and digits)';
-  return new AgentSystemError('NOT_FOUND', `there is no task ${JSON.stringify(id.slice(0, 80))}${form}`, {
-    details: { id },
-  });
+/** The request as the caller may make it; one that names no tenant is made in the caller's own. */
+function inTenantOf({ name, tenant }: Caller, request: CheckedRequest): CheckedRequest {
+  if (tenant === null || request.tenant === tenant) return request;
+  if (request.tenant === undefined) return { ...request, tenant };
+  throw new AgentSystemError(
+    'FORBIDDEN',
+    `${name} submits for tenant ${JSON.stringify(tenant)} only, the task names tenant ${JSON.stringify(request.tenant)}`,
+    { details: { tenant, found: request.tenant } },
+  );
 }
 
 const DONE: Record<string, string> = { cancel: 'cancelled', retry: 'retried' };

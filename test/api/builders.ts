@@ -4,13 +4,17 @@ import { keyRingFromSecret } from '../../src/message/keys.ts';
 import type { Observation } from '../../src/runtime/observer.ts';
 import { systemRuntime } from '../../src/runtime/system-runtime.ts';
 import { AgentCatalog } from '../../src/service/agent-catalog.ts';
-import { ClusterService } from '../../src/service/cluster-service.ts';
-import { TaskService } from '../../src/service/task-service.ts';
+import type { WorkerLoad } from '../../src/service/cluster-service.ts';
+import { EventFeed } from '../../src/service/event-feed.ts';
+import type { TaskService } from '../../src/service/task-service.ts';
 import { Waiters } from '../../src/service/waiters.ts';
+import { makeServices, type Services } from '../../src/services.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { StoreClock } from '../../src/store/store-clock.ts';
 import { DEFAULT_POLICY, type SystemPolicy } from '../../src/task/policy.ts';
+
+export const KEYS = keyRingFromSecret('0123456789abcdef0123456789abcdef');
 
 export const CARDS = [
   {
@@ -25,6 +29,7 @@ export interface TestApi {
   store: Store;
   tasks: TaskService;
   waiters: Waiters;
+  services: Services;
   seen: Observation[];
   context: ApiContext;
 }
@@ -35,20 +40,25 @@ export async function anApi(
     policy?: Partial<SystemPolicy>;
     store?: (store: Store) => Store;
     times?: Partial<ServerTimes>;
+    /** Default: an empty embedded store. */
+    open?: (shards: number) => Store;
+    heartbeats?: WorkerLoad[];
+    stepDown?: (o: { shard?: number; restMs: number }) => number[];
   } = {},
 ): Promise<TestApi> {
-  const { policy: policyOver, store: wrap = (store) => store, times, ...contextOver } = over;
+  const { policy: policyOver, store: wrap = (store) => store, times, open, heartbeats = [], ...rest } = over;
+  const { stepDown = () => [], ...contextOver } = rest;
   const runtime = systemRuntime;
   const policy: SystemPolicy = { deployment: 'test', ...DEFAULT_POLICY, ...policyOver };
-  const store = wrap(createMemoryStore({ runtime, shards: policy.shards }));
+  const store = wrap(open?.(policy.shards) ?? createMemoryStore({ runtime, shards: policy.shards }));
   await store.announce(CARDS.map((card) => ({ name: card.name, card: JSON.stringify(card) })));
   const seen: Observation[] = [];
   const observe = (observation: Observation) => void seen.push(observation);
   const catalog = new AgentCatalog(store, runtime);
   const waiters = new Waiters();
-  const tasks = new TaskService({
+  const services = makeServices({
     store,
-    keys: keyRingFromSecret('0123456789abcdef0123456789abcdef'),
+    keys: KEYS,
     clock: new StoreClock(runtime),
     runtime,
     policy,
@@ -56,11 +66,28 @@ export async function anApi(
     waiters,
     observe,
     durability: () => 'memory',
+    id: 'coordinator-1',
+    stepDown,
+    describeStore: () => 'a store for tests',
+    heartbeats: async () => ({ now: await store.now(), loads: heartbeats }),
   });
-  const heartbeats = async () => ({ now: runtime.now(), loads: [] });
+  const { tasks, cluster, send } = services;
+  const feed = new EventFeed({
+    store,
+    shards: policy.shards,
+    runtime,
+    observe,
+    onChanges: (changes) => {
+      for (const { id, state } of changes) waiters.tell(id, state);
+      services.events.heard();
+    },
+  });
+  feed.start();
   const context: ApiContext = {
     tasks,
-    cluster: new ClusterService({ store, runtime, policy, catalog, heartbeats }),
+    cluster,
+    services,
+    send,
     health: () => aHealth(),
     readiness: () => ({ ready: true, reasons: [] }),
     status: () => ({ agent: 'coordinator', role: 'coordinator', status: 'ready', mode: 'distributed' }),
@@ -71,7 +98,12 @@ export async function anApi(
     observe,
     ...contextOver,
   };
-  return { api: createApi(context, times), store, tasks, waiters, seen, context };
+  const api = createApi(context, times);
+  const close = async () => {
+    await api.close();
+    await feed.stop();
+  };
+  return { api: { ...api, close }, store, tasks, waiters, services, seen, context };
 }
 
 export function aHealth(over: Partial<HealthView> = {}): HealthView {

@@ -16,10 +16,7 @@ const NOBODY = '0'.repeat(25);
 
 const TRANSPORTS: [string, (system: ServedSystem) => Client][] = [
   ['over HTTP', ({ url }) => createClient({ url })],
-  [
-    'in the process',
-    ({ tasks, context }) => localClient({ tasks, cluster: context.cluster!, runtime: context.runtime }),
-  ],
+  ['in the process', ({ services, context }) => localClient({ ...services, runtime: context.runtime })],
 ];
 
 describe.each(TRANSPORTS)('the client %s', (_name, connect) => {
@@ -35,6 +32,9 @@ describe.each(TRANSPORTS)('the client %s', (_name, connect) => {
     const task = await handle.task();
     expect(task).toMatchObject({ state: 'scheduled', priority: 8, timeoutMs: 300_000, labels: { team: 'a' } });
     expect(Date.parse(task.runAt!) - Date.parse(task.createdAt)).toBe(3_600_000);
+    const require = { worker: 'w9', labels: { zone: 'eu' } };
+    const limited = await client.submit('echo', {}, { require, queueTimeout: '30s', totalTimeout: '2m' });
+    expect(await limited.task()).toMatchObject({ require, queueTimeoutMs: 30_000, totalTimeoutMs: 120_000 });
     const runAt = new Date('2100-01-02T03:04:05Z');
     expect(await (await client.submit('echo', {}, { runAt })).task()).toMatchObject({ runAt: runAt.toISOString() });
   });

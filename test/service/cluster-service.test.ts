@@ -1,15 +1,19 @@
 import { describe, expect, it } from 'vitest';
+import type { HeartbeatBody } from '../../src/message/bodies.ts';
 import { AgentCatalog } from '../../src/service/agent-catalog.ts';
 import { ClusterService } from '../../src/service/cluster-service.ts';
 import { aHeartbeatBody } from '../message/builders.ts';
 import { ServiceWorld } from './world.ts';
 
-async function cluster() {
+async function cluster(offer: Partial<HeartbeatBody> = {}) {
   const world = await new ServiceWorld({ policy: { shards: 2 } }).announce();
   const { store, runtime, policy } = world;
   const loads = [
     { heartbeat: aHeartbeatBody({ worker: 'w2', slots: 1, started: ['a~1'] }), at: world.now() },
-    { heartbeat: aHeartbeatBody({ worker: 'w1', slots: 2, started: ['a~1'], unstarted: ['b~1'] }), at: world.now() },
+    {
+      heartbeat: aHeartbeatBody({ ...offer, worker: 'w1', slots: 2, started: ['a~1'], unstarted: ['b~1'] }),
+      at: world.now(),
+    },
     { heartbeat: aHeartbeatBody({ worker: 'w3', ready: false }), at: world.now() },
     { heartbeat: aHeartbeatBody({ worker: 'w4', draining: true }), at: world.now() },
     { heartbeat: aHeartbeatBody({ worker: 'w5' }), at: world.now() - policy.instanceTtlMs - 1 },
@@ -30,6 +34,13 @@ describe('the service for what the system consists of', () => {
       ['w4', 'draining', 4, 1, 0],
       ['w5', 'lost', 4, 1, 0],
     ]);
+  });
+
+  it('shows what workers offer, and what of it is in use', async () => {
+    const { service } = await cluster({ labels: { zone: 'eu' }, resources: { gpu: 2 }, used: { gpu: 1 } });
+    const [first, second] = await service.workers();
+    expect(first).toMatchObject({ labels: { zone: 'eu' }, resources: { gpu: 2 }, used: { gpu: 1 } });
+    expect(second).toMatchObject({ id: 'w2', used: {} });
   });
 
   it('adds up queues over lanes and shards, and names those of agents without a waiting task', async () => {

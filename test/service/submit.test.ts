@@ -48,6 +48,19 @@ describe('submit', () => {
     },
   );
 
+  it('keeps requirements and limits in what is sealed, and leaves out requirements of nothing', async () => {
+    const world = await serving();
+    const limits = { queueTimeoutMs: 1_000, totalTimeoutMs: 5_000 };
+    const require = { worker: 'w1', labels: { zone: 'eu' }, resources: { gpu: 0.5 } };
+    const { task } = await world.call(world.tasks.submit({ agent: 'echo', input: {}, require, ...limits }));
+    expect(task).toMatchObject({ require, ...limits });
+    const plain = await world.post({ require: { labels: {} } });
+    expect((await world.task(plain)).spec).not.toHaveProperty('require');
+    expect(Object.keys(await world.lanes())).toEqual([
+      ...['echo|default', 'echo|default|r={"labels":{"zone":"eu"},"resources":{"gpu":0.5},"worker":"w1"}'].reverse(),
+    ]);
+  });
+
   it('writes all submits of one turn with one commit, each with its own answer', async () => {
     let commits = 0;
     const world = await serving({
@@ -138,9 +151,40 @@ describe('submit', () => {
         { code: 'BAD_REQUEST', details: { fields: [{ field: 'runAt' }] } },
       ],
       [
-        'what this version cannot do',
-        { concurrencyKey: 'k' },
-        { code: 'BAD_REQUEST', details: { fields: [{ field: 'concurrencyKey' }] } },
+        'a worker that cannot be one',
+        { require: { worker: 'a worker' } },
+        {
+          code: 'BAD_REQUEST',
+          message: expect.stringMatching(/require\.worker: found "a worker", wanted the id of a worker/),
+          details: { fields: [{ field: 'require.worker' }] },
+        },
+      ],
+      [
+        'names that no worker can offer',
+        { require: { labels: { 'a b': 'c' }, resources: { gpu: 0 } } },
+        {
+          code: 'BAD_REQUEST',
+          message: expect.stringMatching(
+            /labels: found the name "a b", wanted .*resources\.gpu: found 0, wanted a number above 0/,
+          ),
+        },
+      ],
+      [
+        'more labels than anyone needs',
+        { require: { labels: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`l${n}`, 'x'])) } },
+        { code: 'BAD_REQUEST', message: expect.stringContaining('found 17 names, wanted at most 16') },
+      ],
+      ['a requirement of another kind', { require: { zone: 'eu' } }, { code: 'BAD_REQUEST' }],
+      ['no time at all', { queueTimeoutMs: 0, totalTimeoutMs: 0.5 }, { code: 'BAD_REQUEST' }],
+      [
+        'a task whose time is over before its delay is',
+        { delayMs: 5_000, totalTimeoutMs: 5_000 },
+        { code: 'BAD_REQUEST', details: { fields: [{ field: 'totalTimeoutMs' }] } },
+      ],
+      [
+        'a task whose time is over before it is to run',
+        { runAt: new Date(1_700_000_005_000).toISOString(), totalTimeoutMs: 5_000 },
+        { code: 'BAD_REQUEST', details: { fields: [{ field: 'runAt' }] } },
       ],
       [
         'no attempts at all',

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { required } from '../body.ts';
 import type { ApiContext } from '../context.ts';
 
 /** What every role answers: is it alive, may it be sent work, what is it, how much does it do. */
@@ -15,7 +16,16 @@ export function systemRoutes(app: FastifyInstance, context: ApiContext): void {
     return readiness;
   });
 
-  app.get('/status', async () => context.status());
+  app.get('/status', { config: { access: 'tasks:read' } }, async () => context.status());
+
+  const { send } = context;
+  if (send) {
+    app.post('/send', { config: { access: 'tasks:write' } }, async ({ body, caller }, reply) => {
+      const accepted = await send.send(required(body), caller);
+      reply.code(202);
+      return accepted;
+    });
+  }
 
   app.get('/metrics', { config: { access: 'metrics' } }, async (_request, reply) => {
     const { contentType, text } = await context.metrics();
