@@ -36,6 +36,12 @@ export class ConfigurationError extends AgentSystemError {
 
 /** The store did not answer: whether the write took effect is unknown, repeat it with the same operation id. */
 export class StoreUnavailableError extends AgentSystemError {
+  /**
+   * For whoever makes the call again: the store that failed is told which try it was and how long the next one waits, so
+   * that its log has every retry without every caller knowing a log.
+   */
+  onRetry: ((tried: number, waitMs: number) => void) | undefined;
+
   constructor(message: string, cause?: unknown) {
     super('STORE_UNAVAILABLE', message, { retryable: true, cause });
     this.name = 'StoreUnavailableError';

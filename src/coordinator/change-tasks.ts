@@ -1,11 +1,12 @@
-import { addAssignment, assignPost, cancelPost, Letters } from '../fleet/mail.ts';
+import { addAssignment, assignPost, cancelPost, Letters, type SignedPost, tellSent } from '../fleet/mail.ts';
 import type { Assignment, Cancel } from '../message/bodies.ts';
 import { unitOf } from '../store/commit.ts';
+import { durabilityFor } from '../store/durability.ts';
 import { patiently } from '../store/patience.ts';
-import { holderOf, type Post, UNITS_MAX, type Unit } from '../store/store.ts';
+import { holderOf, UNITS_MAX, type Unit } from '../store/store.ts';
 import type { StoredTask } from '../task/codec.ts';
 import type { TaskEvent } from '../task/events.ts';
-import type { TaskRecord } from '../task/task.ts';
+import { isTerminal, type TaskRecord } from '../task/task.ts';
 import { type Command, type TaskMessage, transition } from '../task/transition.ts';
 import { decodeReadable } from './decode-readable.ts';
 import { commitOwned, type OwnerContext } from './owner-context.ts';
@@ -80,7 +81,10 @@ async function changeOnce(
     steps.push({ before, after: decided.next, events: decided.events });
   }
   if (units.length === 0) return [];
-  const reply = await commitOwned(context, { units, post: post.seal(context) });
+  const sealed = post.seal(context);
+  const ended = steps.map(({ after }) => after).filter(({ state }) => isTerminal(state));
+  const reply = await commitOwned(context, { units, post: sealed, ...durabilityFor(ended) });
+  tellSent(observe, sealed, reply);
   const lost: string[] = [];
   steps.forEach(({ before, after, events }, i) => {
     if (reply.units[i]?.ok) {
@@ -94,10 +98,10 @@ async function changeOnce(
   return lost;
 }
 
-/** With inputs: an assignment that is sent again carries the input. */
+/** With inputs: an assignment that is sent again carries the input, or the reference to it. */
 async function readAll(context: OwnerContext, ids: string[]) {
   const { store, clock, shard, runtime, signal, onAway } = context;
-  const read = () => clock.learn(() => store.read(shard, ids, { input: true }));
+  const read = () => clock.learn(() => store.read(shard, ids, { input: 'ref' }));
   const { tasks, now } = await patiently(read, { runtime, tries: 5, signal, onAway });
   return { found: tasks, now };
 }
@@ -114,7 +118,7 @@ class Outbox {
     this.#cancels.add(holder, { task: task.id, attemptId, code, reason }, { unit });
   }
 
-  seal(context: OwnerContext): Post[] {
+  seal(context: OwnerContext): SignedPost[] {
     const sender = { ...context, principal: 'coordinators' as const };
     const cancels = this.#cancels.all().map((letter) => cancelPost(sender, letter));
     return [...cancels, ...this.#assigns.all().map((letter) => assignPost(sender, letter))];

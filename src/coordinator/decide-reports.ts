@@ -7,7 +7,9 @@ import { unitOf } from '../store/commit.ts';
 import type { IndexPolicy } from '../store/indexes.ts';
 import { heldName, holderOf, type Release, type Unit } from '../store/store.ts';
 import type { TaskEvent } from '../task/events.ts';
-import type { TaskRecord } from '../task/task.ts';
+import { isRef, parseRef } from '../task/payload.ts';
+import type { SystemPolicy } from '../task/policy.ts';
+import type { TaskError, TaskRecord } from '../task/task.ts';
 import { type Command, type Refusal, transition } from '../task/transition.ts';
 
 /** One stream entry that was verified: who spoke, and what they said. */
@@ -24,18 +26,28 @@ export interface DecidedReports {
   changed: { before: TaskRecord; after: TaskRecord; events: TaskEvent[] }[];
   entries: { id: string; units: number[] }[];
   release: Release[];
-  refused: { report: Report; worker: string; reason: Refusal | 'no_task' | 'other_worker' }[];
+  refused: { report: Report; worker: string; reason: Refused }[];
+}
+
+type Refused = Refusal | 'no_task' | 'other_worker' | 'result_missing';
+
+export interface Decide {
+  /** Store time. */
+  now: number;
+  policy: IndexPolicy & Pick<SystemPolicy, 'maxPayloadBytes'>;
+  /** A fresh random number in [0, 1) per call. */
+  jitter: () => number;
+  /** Attempts whose large result was not in the store when it was to be adopted. */
+  lacking?: ReadonlySet<string>;
 }
 
 /**
  * @param records by task id, as they were read; missing = there is no such task
- * @param now store time
- * @param jitter a fresh random number in [0, 1) per call
  */
 export function decideReports(
   batch: readonly ReportEntry[],
   records: ReadonlyMap<string, TaskRecord>,
-  { now, policy, jitter }: { now: number; policy: IndexPolicy; jitter: () => number },
+  { now, policy, jitter, lacking }: Decide,
 ): DecidedReports {
   const drafts = new Map<string, Draft>();
   const decided: DecidedReports = { units: [], changed: [], entries: [], release: [], refused: [] };
@@ -46,8 +58,11 @@ export function decideReports(
     for (const report of entry.reports) {
       const unit = applyReport(report, entry.worker);
       if (unit !== null) units.add(unit);
-      // Also a refused one: the handler has ended, nobody will ask for this report again.
-      if (endsAttempt(report)) released.push(releaseOf(report, unit));
+      // Also a refused one: the handler has ended, nobody will ask for this report again. Only without its result the worker
+      // is to keep it, so that it brings both once more; and one that says again what a unit of this commit takes effect
+      // from must not be released if that unit loses.
+      const carrier = unit ?? drafts.get(report.task)?.unit ?? null;
+      if (endsAttempt(report) && !isLacking(report)) released.push(releaseOf(report, carrier));
     }
     decided.entries.push({ id: entry.id, units: [...units] });
     if (released.length > 0) decided.release.push({ holder, attempts: released });
@@ -62,7 +77,7 @@ export function decideReports(
     const before = records.get(report.task);
     const draft = drafts.get(report.task);
     const task = draft?.task ?? before;
-    const refuse = (reason: Refusal | 'no_task' | 'other_worker') => {
+    const refuse = (reason: Refused) => {
       decided.refused.push({ report, worker, reason });
       return null;
     };
@@ -70,8 +85,9 @@ export function decideReports(
     if (task.trail.attempt && task.trail.attempt.id === report.attemptId && task.trail.attempt.worker !== worker) {
       return refuse('other_worker');
     }
+    if (isLacking(report)) return refuse('result_missing');
     // However many transitions are folded, the record is written once: its version grows by one.
-    const step = transition({ ...task, version: before.version }, commandOf(report, jitter), now);
+    const step = transition({ ...task, version: before.version }, commandOf(report, jitter, policy.maxPayloadBytes), now);
     if (!step.ok) return refuse(step.reason);
     if (draft) {
       draft.task = step.next;
@@ -81,6 +97,10 @@ export function decideReports(
     const unit = drafts.size;
     drafts.set(report.task, { unit, before, task: step.next, events: [...step.events] });
     return unit;
+  }
+
+  function isLacking(report: Report): boolean {
+    return report.kind === 'completed' && lacking?.has(heldName(report.task, report.attemptId)) === true;
   }
 }
 
@@ -100,7 +120,7 @@ function releaseOf(report: Report, unit: number | null): Release['attempts'][num
   return unit === null ? { held } : { held, unit };
 }
 
-function commandOf(report: Report, jitter: () => number): Command {
+function commandOf(report: Report, jitter: () => number, resultBytesMax: number): Command {
   const from = { attemptId: report.attemptId, fence: report.fence, seq: report.seq };
   switch (report.kind) {
     case 'started':
@@ -109,6 +129,8 @@ function commandOf(report: Report, jitter: () => number): Command {
       return { type: 'progress', from, progress: report.progress, note: report.note, usage: report.usage };
     case 'completed': {
       const { result, startedAt, usage } = report;
+      const error = resultFault(result, resultBytesMax);
+      if (error) return { type: 'fail', from, error, jitter: jitter(), startedAt, ranMs: ranMs(report), usage };
       return { type: 'complete', from, result, startedAt, ranMs: ranMs(report), usage };
     }
     case 'failed': {
@@ -119,6 +141,22 @@ function commandOf(report: Report, jitter: () => number): Command {
     case 'returned':
       return { type: 'return', from, why: report.why };
   }
+}
+
+/** Workers see to this themselves; whoever runs other code than ours gets no further with it. */
+function resultFault(result: string, bytesMax: number): TaskError | null {
+  const bytes = isRef(result) ? parseRef(result)?.bytes : bytesOf(result, bytesMax);
+  if (bytes === undefined) {
+    return { code: 'invalid_output', message: 'the reference to its result cannot be read', retryable: false };
+  }
+  if (bytes <= bytesMax) return null;
+  const message = `the result has ${bytes} bytes of JSON, at most ${bytesMax} are kept`;
+  return { code: 'result_too_large', message, retryable: false };
+}
+
+/** Counted only where it matters. */
+function bytesOf(text: string, bytesMax: number): number {
+  return text.length * 3 <= bytesMax ? text.length : Buffer.byteLength(text);
 }
 
 /** From the handler's start to its end, both by the worker's reading of the store's clock. */

@@ -12,6 +12,7 @@ import { pause, type Runtime } from '../runtime/runtime.ts';
 import type { HeldLock, LockPort, Store } from '../store/store.ts';
 
 const LOOK_MAX_MS = 400;
+const EXTEND_AGAIN_MS = 100;
 
 export interface ElectorOptions {
   store: Store;
@@ -30,6 +31,10 @@ export class Elector {
   readonly #stop = new AbortController();
   #loop: Promise<void> = Promise.resolve();
   #stepDown: ((why: string) => void) | null = null;
+  /** Tries in a row that did not get the lock, and for which of the two causes. */
+  #vain: { reason: boolean; since: number; tried: number; told: boolean } | null = null;
+  /** Local time. */
+  #standsFrom = Number.NEGATIVE_INFINITY;
   epoch: string | null = null;
   /** Local time until which the lock is ours; null = it is not. */
   until: number | null = null;
@@ -48,8 +53,9 @@ export class Elector {
     await this.#loop;
   }
 
-  /** Gives the shard up; another coordinator, or this one again, takes it. */
-  stepDown(): void {
+  /** Gives the shard up, and stands for it again after `restMs`: by then another coordinator has it, if there is one. */
+  stepDown(restMs = 0): void {
+    this.#standsFrom = this.#options.runtime.now() + restMs;
     this.#stepDown?.('stepped down');
   }
 
@@ -57,22 +63,44 @@ export class Elector {
     const { runtime, leaderTtlMs, observe, shard } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
+      await pause(runtime, Math.max(0, this.#standsFrom - runtime.now()), signal);
+      if (signal.aborted) return;
       try {
         const held = await this.#lock.acquire(leaderTtlMs);
         if (held) await this.#lead(held);
-        else observe({ type: 'leader.waiting', shard });
+        else this.#inVain(null);
       } catch (error) {
-        if (!(error instanceof StoreUnavailableError))
-          observe({ type: 'fault', where: `elector of shard ${shard}`, error });
+        if (error instanceof StoreUnavailableError) this.#inVain(error.message);
+        else observe({ type: 'fault', where: `elector of shard ${shard}`, error });
       }
       const look = Math.min(LOOK_MAX_MS, leaderTtlMs / 4);
       await pause(runtime, look * (0.75 + runtime.random() / 2), signal);
     }
   }
 
+  /**
+   * Tells of a try that did not get the lock. That another one holds it is due once, when it has outlasted a whole lease;
+   * that the store does not answer is due at once.
+   *
+   * @param reason null = another holds it
+   */
+  #inVain(reason: string | null): void {
+    const { observe, runtime, shard, leaderTtlMs } = this.#options;
+    const isSameRow = this.#vain !== null && this.#vain.reason === (reason !== null);
+    if (!isSameRow) this.#vain = { reason: reason !== null, since: runtime.now(), tried: 0, told: false };
+    const vain = this.#vain!;
+    vain.tried += 1;
+    const waitedMs = runtime.now() - vain.since;
+    const due = !vain.told && (reason !== null || waitedMs >= leaderTtlMs);
+    vain.told ||= due;
+    const why = reason === null ? {} : { reason };
+    observe({ type: 'leader.waiting', shard, tried: vain.tried, waitedMs, due, ...why });
+  }
+
   /** Whatever happens in here, the lock is given back: until it ends by itself nobody else could take the shard. */
   async #lead(held: HeldLock): Promise<void> {
     const { store, shard, instance } = this.#options;
+    this.#vain = null;
     try {
       const epoch = await store.claimEpoch(shard, held.value, instance);
       if (epoch !== null) await this.#serve(epoch, held);
@@ -114,7 +142,7 @@ export class Elector {
 
   /** Extends the lock until the signal aborts, it is lost, or its time is over, also while an answer is awaited. */
   async #keep(first: HeldLock, signal: AbortSignal, stepDown: (why: string) => void): Promise<void> {
-    const { runtime, leaderTtlMs } = this.#options;
+    const { runtime, leaderTtlMs, observe, shard } = this.#options;
     for (let held: HeldLock | null = first; held !== null && !signal.aborted; ) {
       const left = held.expiresAt - runtime.now();
       const cancel = runtime.after(left, () => stepDown('the time of its lock ran out'));
@@ -122,6 +150,7 @@ export class Elector {
       try {
         await pause(runtime, leaderTtlMs / 3, signal);
         held = signal.aborted ? null : await this.#extend(held, signal);
+        if (held) observe({ type: 'leader.renewed', shard, forMs: held.expiresAt - runtime.now() });
       } finally {
         cancel();
       }
@@ -131,13 +160,14 @@ export class Elector {
   /** Null: the lock is lost. While the store does not answer it is asked again, until the lock's time is over. */
   async #extend(held: HeldLock, signal: AbortSignal): Promise<HeldLock | null> {
     const { runtime, leaderTtlMs } = this.#options;
-    while (!signal.aborted) {
+    for (let tried = 1; !signal.aborted; tried++) {
       try {
         return await this.#lock.extend(held, leaderTtlMs);
       } catch (error) {
         if (!(error instanceof StoreUnavailableError)) throw error;
+        error.onRetry?.(tried, EXTEND_AGAIN_MS);
       }
-      await pause(runtime, 100, signal);
+      await pause(runtime, EXTEND_AGAIN_MS, signal);
     }
     return null;
   }

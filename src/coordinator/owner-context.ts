@@ -1,7 +1,8 @@
 import { AgentSystemError } from '../errors.ts';
 import type { Ports } from '../fleet/ports.ts';
+import type { SubmitBody } from '../message/bodies.ts';
 import { patiently } from '../store/patience.ts';
-import type { Commit, CommitReply } from '../store/store.ts';
+import type { Commit, CommitReply, Unit } from '../store/store.ts';
 import type { TaskEvent } from '../task/events.ts';
 import type { TaskRecord } from '../task/task.ts';
 
@@ -15,9 +16,15 @@ export interface OwnerContext extends Ports {
   onFenced: () => void;
   /** The store did not answer: judgements about who is alive have to wait. */
   onAway: () => void;
+  /** Submits what the schedules of the shard are due for; answers how many tasks. Absent = there are no schedules. */
+  fireSchedules?: (shard: number) => Promise<number>;
+  /** Makes a task of what a worker or a distributor was sent; the reason why not, for the quarantine. Absent = none is taken. */
+  admit?: (submit: SubmitBody) => Promise<Admitted>;
   /** A record that was just committed, with what happened to it. */
   onCommitted: (task: TaskRecord, events: TaskEvent[]) => void;
 }
+
+export type Admitted = { unit: Unit; task: TaskRecord; events: TaskEvent[] } | { refused: string };
 
 /** The shard belongs to someone else now. Normal: the duty ends, the new owner goes on from the records. */
 export class OwnershipLost extends AgentSystemError {

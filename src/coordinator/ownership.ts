@@ -1,7 +1,9 @@
 import { StoreUnavailableError } from '../errors.ts';
 import { pause } from '../runtime/runtime.ts';
 import { backoffMs } from '../store/patience.ts';
+import { ByteRetention } from './byte-retention.ts';
 import { endOverdue } from './deadline-keeper.ts';
+import { LimitKeeper } from './limit-keeper.ts';
 import { type OwnerContext, OwnershipLost } from './owner-context.ts';
 import { promote } from './promoter.ts';
 import { prune } from './pruner.ts';
@@ -11,7 +13,9 @@ import { ReportReader } from './report-reader.ts';
 
 const PROMOTE_EVERY_MS = 100;
 const RECONCILE_EVERY_MS = 500;
+const SCHEDULE_EVERY_MS = 500;
 const TIDY_EVERY_MS = 500;
+const LIMITS_EVERY_MS = 1_000;
 /** Of 50 blocks each: five million tasks, more than are submitted between two prunings. */
 const PRUNE_ROUNDS_MAX = 1_000;
 const REAP_EVERY_MAX_MS = 1_000;
@@ -24,14 +28,25 @@ export class Ownership {
   readonly #reports: ReportReader;
   readonly #reaper: Reaper;
   readonly #reconciler: Reconciler;
+  readonly #byteRetention: ByteRetention;
+  readonly #limits: LimitKeeper;
   #loops: Promise<void>[] = [];
 
   /** @param context its `onAway` is taken over, so that an outage makes the reaper wait */
   constructor(context: Omit<OwnerContext, 'onAway'>) {
-    this.#context = { ...context, onAway: () => this.#reaper.beQuiet() };
+    this.#context = {
+      ...context,
+      onAway: () => this.#reaper.beQuiet(),
+      onCommitted: (task, events) => {
+        this.#byteRetention.touched(task.id);
+        context.onCommitted(task, events);
+      },
+    };
     this.#reports = new ReportReader(this.#context);
     this.#reaper = new Reaper(this.#context, this.#reports);
     this.#reconciler = new Reconciler(this.#context);
+    this.#limits = new LimitKeeper(this.#context);
+    this.#byteRetention = new ByteRetention(this.#context);
   }
 
   get epoch(): string {
@@ -52,6 +67,8 @@ export class Ownership {
       this.#every(PROMOTE_EVERY_MS, 'promoter', () => promote(context)),
       this.#every(reapEvery, 'reaper', () => this.#reaper.tick()),
       this.#every(TIDY_EVERY_MS, 'deadline keeper', () => this.#tidy()),
+      this.#every(LIMITS_EVERY_MS, 'limit keeper', () => this.#limits.tick()),
+      this.#every(SCHEDULE_EVERY_MS, 'scheduler', async () => context.fireSchedules?.(context.shard)),
       this.#every(RECONCILE_EVERY_MS, 'reconciler', () => this.#reconciler.tick()),
       this.#every(cleanupIntervalMs, 'pruner', () => this.#prune()),
     ];
@@ -70,6 +87,7 @@ export class Ownership {
 
   async #prune(): Promise<void> {
     for (let round = 0; round < PRUNE_ROUNDS_MAX; round++) if ((await prune(this.#context)) === 0) break;
+    await this.#byteRetention.tick();
     await this.#retireSilentWorkers();
     if (this.#context.shard === 0) await this.#removeStaleInstances();
   }
@@ -96,17 +114,20 @@ export class Ownership {
     const { runtime, signal, observe, shard, onAway } = this.#context;
     let failures = 0;
     while (!signal.aborted) {
+      let waitMs = ms;
       try {
         await tick();
         failures = 0;
       } catch (error) {
         if (error instanceof OwnershipLost || signal.aborted) return;
         failures += 1;
-        if (error instanceof StoreUnavailableError) onAway();
-        else observe({ type: 'fault', where: `${duty} of shard ${shard}`, error });
+        waitMs = Math.min(1_000, Math.max(ms, backoffMs(failures, runtime.random())));
+        if (error instanceof StoreUnavailableError) {
+          onAway();
+          error.onRetry?.(failures, Math.round(waitMs));
+        } else observe({ type: 'fault', where: `${duty} of shard ${shard}`, error });
       }
-      const wait = failures > 0 ? Math.max(ms, backoffMs(failures, runtime.random())) : ms;
-      await pause(runtime, Math.min(wait, failures > 0 ? 1_000 : ms), signal);
+      await pause(runtime, waitMs, signal);
     }
   }
 }

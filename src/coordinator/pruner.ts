@@ -7,34 +7,40 @@ import { commitOwned, type OwnerContext } from './owner-context.ts';
 
 const BLOCKS_PER_TICK = 50;
 /** On their way together: one after another they would fall behind what a busy store is given. */
-const BLOCKS_AT_ONCE = 10;
+export const BLOCKS_AT_ONCE = 10;
 
 /** Deletes ended tasks by age. Walks blocks by the earliest time something in them expires; answers how many tasks went. */
 export async function prune(context: OwnerContext): Promise<number> {
   const { store, shard, clock } = context;
   const { entries } = await store.range(shard, 'expiry', clock.now(), BLOCKS_PER_TICK);
+  const hasExpired = (task: TaskRecord, now: number) => expiresAt(task, context.policy) <= now;
   let pruned = 0;
   for (let from = 0; from < entries.length; from += BLOCKS_AT_ONCE) {
     const some = entries.slice(from, from + BLOCKS_AT_ONCE);
-    const counts = await Promise.all(some.map(([block]) => pruneBlock(context, block)));
+    const counts = await Promise.all(some.map(([block]) => pruneBlock(context, block, hasExpired)));
     pruned += counts.reduce((sum, count) => sum + count, 0);
   }
   if (pruned > 0) context.observe({ type: 'records.pruned', shard, tasks: pruned });
   return pruned;
 }
 
-async function pruneBlock(context: OwnerContext, block: string): Promise<number> {
+/** Takes the ended tasks of a block that are to go out of the store, and answers how many went. */
+export async function pruneBlock(
+  context: OwnerContext,
+  block: string,
+  isToGo: (ended: TaskRecord, now: number) => boolean,
+): Promise<number> {
   const { store, shard, clock, policy } = context;
   const tasks = (await store.readBlock(shard, block)).flatMap((stored) => decodeReadable(context, stored) ?? []);
   const now = clock.now();
   const ended = tasks.filter((task) => isTerminal(task.state));
-  const expired = ended.filter((task) => expiresAt(task, policy) <= now);
-  const kept = ended.filter((task) => expiresAt(task, policy) > now);
+  const going = ended.filter((task) => isToGo(task, now));
+  const kept = ended.filter((task) => !isToGo(task, now));
   const entry = nextExpiry(block, kept, context);
   // The entry moves first, under a record that stays or goes with it; a task that ends meanwhile lowers it again.
-  const units = [...entryUnits(block, tasks, entry), ...expired.map((task) => removalOf(task, policy))];
+  const units = [...entryUnits(block, tasks, entry), ...going.map((task) => removalOf(task, policy))];
   const reply = await commitOwned(context, { units });
-  return reply.units.slice(units.length - expired.length).filter((outcome) => outcome.ok).length;
+  return reply.units.slice(units.length - going.length).filter((outcome) => outcome.ok).length;
 }
 
 function nextExpiry(block: string, kept: TaskRecord[], { policy }: OwnerContext): IndexChange[] {

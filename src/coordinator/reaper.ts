@@ -11,7 +11,7 @@
 
 import { HeartbeatWatch, type SeenBeat } from '../fleet/heartbeat-watch.ts';
 import { isLaterIncarnation } from '../fleet/incarnation.ts';
-import { cancelPost, Letters } from '../fleet/mail.ts';
+import { cancelPost, Letters, tellSent } from '../fleet/mail.ts';
 import { verifyTask } from '../fleet/verify-task.ts';
 import { ATTEMPTS_PER_HEARTBEAT_MAX, type Cancel, type HeartbeatBody } from '../message/bodies.ts';
 import { heldName, holderOf, parseHeld, parseHolder, UNITS_MAX } from '../store/store.ts';
@@ -256,10 +256,8 @@ export class Reaper {
 
   async #post(letters: Letters<Cancel>): Promise<void> {
     const sender = { ...this.#context, principal: 'coordinators' as const };
-    await commitOwned(this.#context, {
-      units: [],
-      post: letters.all().map((letter) => cancelPost(sender, letter)),
-    });
+    const post = letters.all().map((letter) => cancelPost(sender, letter));
+    tellSent(this.#context.observe, post, await commitOwned(this.#context, { units: [], post }));
   }
 }
 

@@ -9,10 +9,20 @@ import { StoreUnavailableError } from '../errors.ts';
 import { openEnvelope } from '../message/envelope.ts';
 import { workerIdOf } from '../message/principals.ts';
 import { pause } from '../runtime/runtime.ts';
+import { durabilityFor } from '../store/durability.ts';
 import { compareEntries } from '../store/entry-id.ts';
-import { backoffMs, patiently } from '../store/patience.ts';
-import { type CommitReply, type QuarantineEntry, type StreamEntry, streamPlace, UNITS_MAX } from '../store/store.ts';
-import type { TaskRecord } from '../task/task.ts';
+import { patiently, retryPause } from '../store/patience.ts';
+import {
+  type CommitReply,
+  heldName,
+  type QuarantineEntry,
+  type Release,
+  type StreamEntry,
+  streamPlace,
+  UNITS_MAX,
+} from '../store/store.ts';
+import { attemptOf, isTerminal, type TaskRecord } from '../task/task.ts';
+import { admitSubmits, type SubmitEntry } from './admit-submits.ts';
 import { type DecidedReports, decideReports, type ReportEntry } from './decide-reports.ts';
 import { decodeReadable } from './decode-readable.ts';
 import { commitOwned, type OwnerContext, OwnershipLost } from './owner-context.ts';
@@ -25,8 +35,8 @@ const TRIM_EVERY_MS = 1_000;
 /** Characters of results in one commit, beyond the first entry: one that takes longer than a command may is repeated for ever. */
 const RESULTS_LENGTH_MAX = 16 * 1024 * 1024;
 
-/** An entry on its way through: verified, or on its way to the quarantine. */
-type Opened = { entry: ReportEntry } | { id: string; quarantine: QuarantineEntry };
+/** An entry on its way through: verified reports, a verified submit, or on its way to the quarantine. */
+type Opened = { entry: ReportEntry } | { submit: SubmitEntry } | { id: string; quarantine: QuarantineEntry };
 
 export class ReportReader {
   readonly #context: OwnerContext;
@@ -58,7 +68,7 @@ export class ReportReader {
         if (error instanceof StoreUnavailableError) this.#context.onAway();
         else observe({ type: 'fault', where: `report reader of shard ${this.#context.shard}`, error });
         this.#reading = false;
-        await pause(runtime, backoffMs(++failures, runtime.random()), signal);
+        await retryPause(error, ++failures, { runtime, signal });
       }
     }
   }
@@ -114,6 +124,12 @@ export class ReportReader {
     const stream = streamPlace(shard, 'reports');
     const expected = { to: 'coordinators' as const, stream, streamKind: 'reports' as const };
     const opened = openEnvelope(text, { ...expected, deployment: policy.deployment, now, entryTime }, keys);
+    if (opened.ok && opened.message.type === 'task.submit') {
+      const { type, issuedAt, body } = opened.message;
+      const latencyMs = Math.max(0, now - issuedAt);
+      observe({ type: 'message.received', message: type, count: 1, latencyMs, envelope: text });
+      return { submit: { id: entry.id, submit: body, text } };
+    }
     if (!opened.ok || opened.message.type !== 'task.report') {
       const [reason, detail] = opened.ok ? ['type', opened.message.type] : [opened.reason, opened.detail];
       observe({ type: 'message.rejected', reason, detail, stream: 'reports', entry: entry.id });
@@ -124,65 +140,90 @@ export class ReportReader {
     if (new Set(reports.map((report) => report.task)).size > UNITS_MAX) {
       return { id: entry.id, quarantine: { stream: 'reports', entry: entry.id, reason: 'body', text } };
     }
-    observe({ type: 'message.received', message: 'task.report', count: 1, latencyMs: Math.max(0, now - issuedAt) });
+    const latencyMs = Math.max(0, now - issuedAt);
+    observe({ type: 'message.received', message: 'task.report', count: reports.length, latencyMs, envelope: text });
     return { entry: { id: entry.id, worker: workerIdOf(from) ?? '', incarnation, reports } };
   }
 
   async #applyBatch(opened: Opened[]): Promise<void> {
     let rest = opened;
+    const lacking = new Set<string>();
     for (let round = 0; rest.length > 0 && round < ROUNDS_MAX; round++) {
       try {
-        await this.#round(rest);
+        await this.#round(rest, lacking);
       } catch (error) {
         if (error instanceof OwnershipLost || error instanceof StoreUnavailableError) throw error;
-        await this.#alone(rest, error);
+        await this.#alone(rest, error, lacking);
       }
       rest = rest.filter((one) => compareEntries(idOf(one), this.#cursor) > 0);
     }
     if (rest.length > 0) throw new Error(`${rest.length} report entries still in conflict after ${ROUNDS_MAX} rounds`);
   }
 
-  /** Decides and commits `opened` from the cursor on; what lost stays behind the cursor for the next round. */
-  async #round(opened: Opened[]): Promise<void> {
+  /**
+   * Decides and commits `opened` from the cursor on; what lost stays behind the cursor for the next round.
+   * @param lacking gets the attempts whose large result was not there: their report is refused then, and not released, so
+   * the worker brings it again; one that is gone is found by the reaper
+   */
+  async #round(opened: Opened[], lacking: Set<string>): Promise<void> {
     const { runtime, policy, observe } = this.#context;
     const batch = opened.flatMap((one) => ('entry' in one ? [one.entry] : []));
-    const { records, now } = await this.#read(batch);
-    const decided = decideReports(batch, records, { now, policy, jitter: runtime.random });
-    const units = new Map(decided.entries.map((entry) => [entry.id, entry.units]));
+    const submits = opened.flatMap((one) => ('submit' in one ? [one.submit] : []));
+    const { records, present, now } = await this.#read(batch, submits);
+    const decided = decideReports(batch, records, { now, policy, jitter: runtime.random, lacking });
+    const admitted = await admitSubmits(this.#context, submits, present, decided.units.length);
+    const units = new Map([...decided.entries, ...admitted.entries].map((entry) => [entry.id, entry.units]));
+    const ended = decided.changed.map(({ after }) => after).filter(({ state }) => isTerminal(state));
+    const level = durabilityFor([...ended, ...admitted.tasks.map(({ task }) => task)]);
     const reply = await commitOwned(this.#context, {
-      units: decided.units,
+      ...level,
+      units: [...decided.units, ...admitted.units],
       cursor: {
         from: this.#cursor,
         entries: opened.map((one) => ({ id: idOf(one), units: units.get(idOf(one)) ?? [] })),
       },
-      release: decided.release,
-      quarantine: opened.flatMap((one) => ('quarantine' in one ? [one.quarantine] : [])),
+      // A worker forgets what is released: a result that is to outlive the store has to have done so first.
+      release: level.durability ? [] : decided.release,
+      quarantine: [
+        ...opened.flatMap((one) => ('quarantine' in one ? [one.quarantine] : [])),
+        ...admitted.quarantine,
+      ],
     });
     if (reply.fenced === 'cursor') return this.#begin();
+    if (level.durability) await this.#releaseWon(decided.release, reply);
     this.#moveTo(reply.cursor ?? this.#cursor);
-    this.#tell(decided, reply);
+    this.#tell(decided, reply, lacking);
+    admitted.tasks.forEach(({ task, events }, i) => {
+      if (reply.units[decided.units.length + i]?.ok) this.#context.onCommitted(task, events);
+    });
     for (const { report, reason } of decided.refused) {
       observe({ type: 'state.refused', id: report.task, command: report.kind, reason });
     }
   }
 
-  async #read(batch: ReportEntry[]): Promise<{ records: Map<string, TaskRecord>; now: number }> {
+  async #read(
+    batch: ReportEntry[],
+    submits: SubmitEntry[],
+  ): Promise<{ records: Map<string, TaskRecord>; present: Set<string>; now: number }> {
     const { store, clock, shard, runtime, signal } = this.#context;
-    const ids = [...new Set(batch.flatMap((entry) => entry.reports.map((report) => report.task)))];
-    if (ids.length === 0) return { records: new Map(), now: clock.now() };
+    const named = [...batch.flatMap(({ reports }) => reports.map(({ task }) => task)), ...submits.map(taskOf)];
+    const ids = [...new Set(named)];
+    if (ids.length === 0) return { records: new Map(), present: new Set(), now: clock.now() };
     const read = () => clock.learn(() => store.read(shard, ids));
     const { tasks, now } = await patiently(read, { runtime, tries: 20, signal, onAway: this.#context.onAway });
     const records = new Map<string, TaskRecord>();
+    const present = new Set<string>();
     for (const task of tasks) {
+      if (task) present.add(task.id);
       // One that was written over counts as gone: it must not take the reports beside it along.
       const record = task && decodeReadable(this.#context, task);
       if (record) records.set(record.id, record);
     }
-    return { records, now };
+    return { records, present, now };
   }
 
   /** The commit failed as a whole: each entry is tried alone, and what fails then goes to the quarantine. */
-  async #alone(opened: Opened[], error: unknown): Promise<void> {
+  async #alone(opened: Opened[], error: unknown, lacking: Set<string>): Promise<void> {
     const { observe, shard } = this.#context;
     observe({ type: 'fault', where: `commit of ${opened.length} report entries of shard ${shard}`, error });
     const [first] = opened;
@@ -190,7 +231,7 @@ export class ReportReader {
     if (opened.length === 1) return this.#quarantine(first, error);
     for (const one of opened) {
       try {
-        await this.#round([one]);
+        await this.#round([one], lacking);
       } catch (failure) {
         if (failure instanceof OwnershipLost || failure instanceof StoreUnavailableError) throw failure;
         await this.#quarantine(one, failure);
@@ -200,8 +241,16 @@ export class ReportReader {
     }
   }
 
+  async #releaseWon(release: Release[], reply: CommitReply): Promise<void> {
+    const won = release.map(({ holder, attempts }): Release => {
+      const left = attempts.filter(({ unit }) => unit === undefined || reply.units[unit]?.ok);
+      return { holder, attempts: left.map(({ held }) => ({ held })) };
+    });
+    await commitOwned(this.#context, { units: [], release: won.filter(({ attempts }) => attempts.length > 0) });
+  }
+
   async #quarantine(one: Opened, error: unknown): Promise<void> {
-    const text = 'quarantine' in one ? one.quarantine.text : JSON.stringify(one.entry).slice(0, 4_096);
+    const text = textOf(one).slice(0, 4_096);
     const reason = `commit: ${error instanceof Error ? error.message : String(error)}`.slice(0, 200);
     const reply = await commitOwned(this.#context, {
       units: [],
@@ -211,11 +260,12 @@ export class ReportReader {
     this.#moveTo(reply.cursor ?? this.#cursor);
   }
 
-  #tell(decided: DecidedReports, reply: CommitReply): void {
+  #tell(decided: DecidedReports, reply: CommitReply, lacking: Set<string>): void {
     const { onCommitted, observe } = this.#context;
     decided.changed.forEach(({ before, after, events }, i) => {
       const outcome = reply.units[i];
       if (outcome?.ok) onCommitted(after, events);
+      else if (outcome?.reason === 'missing') lacking.add(heldName(before.id, attemptOf(before).id));
       else observe({ type: 'state.conflict', id: before.id, where: 'report' });
     });
   }
@@ -227,7 +277,17 @@ export class ReportReader {
 }
 
 function idOf(one: Opened): string {
-  return 'entry' in one ? one.entry.id : one.id;
+  if ('entry' in one) return one.entry.id;
+  return 'submit' in one ? one.submit.id : one.id;
+}
+
+function textOf(one: Opened): string {
+  if ('entry' in one) return JSON.stringify(one.entry);
+  return 'submit' in one ? one.submit.text : one.quarantine.text;
+}
+
+function taskOf({ submit }: SubmitEntry): string {
+  return submit.task;
 }
 
 /** As many entries as fit one commit: reports are counted, of which each makes at most one unit, and results measured. */
@@ -237,8 +297,8 @@ function batchSize(opened: Opened[], from: number): number {
   let size = 0;
   for (let i = from; i < opened.length; i++) {
     const one = opened[i]!;
-    reports += 'entry' in one ? one.entry.reports.length : 0;
-    length += 'entry' in one ? resultsLength(one.entry) : 0;
+    reports += 'entry' in one ? one.entry.reports.length : 1;
+    length += 'entry' in one ? resultsLength(one.entry) : 'submit' in one ? one.submit.text.length : 0;
     if (size > 0 && (reports > UNITS_MAX || length > RESULTS_LENGTH_MAX)) break;
     size += 1;
   }

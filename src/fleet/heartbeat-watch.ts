@@ -98,6 +98,8 @@ export class HeartbeatWatch {
     const expected = { to: reader, stream, streamKind: 'lease' as const, deployment, now, entryTime: beat.at };
     const opened = openEnvelope(text, expected, keys);
     if (opened.ok && opened.message.type === 'worker.heartbeat' && opened.message.body.worker === beat.worker) {
+      const latencyMs = Math.max(0, beat.at - opened.message.issuedAt);
+      this.#options.observe({ type: 'message.received', message: 'worker.heartbeat', count: 1, latencyMs, envelope: text });
       return opened.message;
     }
     this.#reject(

@@ -1,7 +1,9 @@
 import type { Assignment, Cancel } from '../message/bodies.ts';
 import { signEnvelope } from '../message/envelope.ts';
 import { type Principal, workerAddress } from '../message/principals.ts';
-import { type Post, parseHolder, streamPlace } from '../store/store.ts';
+import type { Observe } from '../runtime/observer.ts';
+import { type CommitReply, type Post, parseHolder, streamPlace } from '../store/store.ts';
+import { totalEndsAt } from '../task/limits.ts';
 import { attemptOf, type TaskRecord } from '../task/task.ts';
 import type { Ports } from './ports.ts';
 
@@ -17,20 +19,44 @@ export interface Letter<Entry> {
   units: number[];
 }
 
-export function assignPost(sender: Sender, letter: Letter<Assignment>): Post {
-  const envelope = sign(sender, letter.holder, 'task.assign', { assignments: letter.entries });
-  return { holder: letter.holder, envelope, units: letter.units };
+/** A post, with what there is to tell of it once it was taken. */
+export interface SignedPost extends Post {
+  type: 'task.assign' | 'task.cancel' | 'worker.drain';
+  entries: number;
 }
 
-export function cancelPost(sender: Sender, letter: Letter<Cancel>): Post {
-  const envelope = sign(sender, letter.holder, 'task.cancel', { cancels: letter.entries });
-  return { holder: letter.holder, envelope, units: letter.units };
+export function assignPost(sender: Sender, letter: Letter<Assignment>): SignedPost {
+  const { holder, entries, units } = letter;
+  const envelope = sign(sender, holder, 'task.assign', { assignments: entries });
+  return { type: 'task.assign', holder, envelope, units, entries: entries.length };
+}
+
+export function cancelPost(sender: Sender, letter: Letter<Cancel>): SignedPost {
+  const { holder, entries, units } = letter;
+  const envelope = sign(sender, holder, 'task.cancel', { cancels: entries });
+  return { type: 'task.cancel', holder, envelope, units, entries: entries.length };
+}
+
+/** Tells a worker to take nothing more; goes out with a commit that changes nothing. */
+export function drainPost(sender: Sender, { holder, reason }: { holder: string; reason: string }): SignedPost {
+  const envelope = sign(sender, holder, 'worker.drain', { reason });
+  return { type: 'worker.drain', holder, envelope, units: [], entries: 1 };
+}
+
+/** Tells of those that the commit put into their mailboxes; one whose units all lost was never sent. */
+export function tellSent(observe: Observe, posts: readonly SignedPost[], { posted }: CommitReply): void {
+  posts.forEach(({ type, envelope, entries }, i) => {
+    if (posted[i]) observe({ type: 'message.sent', message: type, count: entries, envelope });
+  });
 }
 
 function sign(
   { principal, keys, clock, runtime, policy, shard }: Sender,
   holder: string,
-  ...[type, body]: ['task.assign', { assignments: Assignment[] }] | ['task.cancel', { cancels: Cancel[] }]
+  ...[type, body]:
+    | ['task.assign', { assignments: Assignment[] }]
+    | ['task.cancel', { cancels: Cancel[] }]
+    | ['worker.drain', { reason: string }]
 ): string {
   const { worker, incarnation } = parseHolder(holder);
   const head = {
@@ -41,12 +67,17 @@ function sign(
     deployment: policy.deployment,
     now: clock.now(),
   };
-  return type === 'task.assign'
-    ? signEnvelope({ ...head, type, body }, keys)
-    : signEnvelope({ ...head, type, body }, keys);
+  switch (type) {
+    case 'task.assign':
+      return signEnvelope({ ...head, type, body }, keys);
+    case 'task.cancel':
+      return signEnvelope({ ...head, type, body }, keys);
+    case 'worker.drain':
+      return signEnvelope({ ...head, type, body }, keys);
+  }
 }
 
-/** What the worker is told about the attempt that `task` holds; the record must have been read with its input. */
+/** What the worker is told about the attempt that `task` holds; the record must have been read with its input or its reference. */
 export function assignmentOf(task: TaskRecord): Assignment {
   const attempt = attemptOf(task);
   return {
@@ -59,6 +90,7 @@ export function assignmentOf(task: TaskRecord): Assignment {
     seal: task.sealed.seal,
     input: task.input ?? 'null',
     distributor: attempt.distributor,
+    deadline: totalEndsAt(task),
   };
 }
 

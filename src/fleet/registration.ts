@@ -62,6 +62,11 @@ export class RegistrationKeeper {
     this.#loop = this.#keep();
   }
 
+  /** Renews it no more and leaves it to run out, as the entry of a process that died. */
+  abandon(): void {
+    this.#stop.abort();
+  }
+
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#loop;

@@ -7,10 +7,12 @@ export const LINES_PER_SECOND = 10;
  */
 export class LineLimit {
   readonly #now: () => number;
+  readonly #linesPerSecond: number;
   readonly #sentences = new Map<string, { second: number; lines: number; suppressed: number }>();
 
-  constructor(now: () => number) {
+  constructor(now: () => number, linesPerSecond = LINES_PER_SECOND) {
     this.#now = now;
+    this.#linesPerSecond = linesPerSecond;
   }
 
   /** Null: do not log. Else how many lines of this sentence were suppressed since the last one. */
@@ -22,7 +24,7 @@ export class LineLimit {
       state.second = second;
       state.lines = 0;
     }
-    if (state.lines >= LINES_PER_SECOND) {
+    if (state.lines >= this.#linesPerSecond) {
       state.suppressed += 1;
       return null;
     }

@@ -1,5 +1,8 @@
 import { type DestinationStream, type Level, type Logger as PinoLogger, pino } from 'pino';
 import { ConfigurationError } from '../errors.ts';
+import { systemRuntime } from '../runtime/system-runtime.ts';
+import { withinLength } from './line-length.ts';
+import { LogFile } from './log-file.ts';
 import { createPretty } from './pretty.ts';
 import { createRedactor, type Secret } from './redact.ts';
 
@@ -7,7 +10,7 @@ export type Logger = PinoLogger;
 
 export interface LoggerOptions {
   level: Level | 'silent';
-  /** Appended to; its folder is made. Null = stdout. */
+  /** Appended to; made with mode 0600, and its folder too. Null = stdout. */
   file: string | null;
   /** `json`: one object per line. `pretty`: for people, in colours on a terminal unless NO_COLOR is set. */
   format: 'json' | 'pretty';
@@ -33,30 +36,43 @@ export function createLogger(options: LoggerOptions): Logger {
   );
 }
 
-/** Redacted first: what makes lines pretty never sees a secret. */
+/** Redacted first: what cuts lines could cut a secret in two, and what makes them pretty never sees one. */
 function throughFilters(options: LoggerOptions): DestinationStream {
   const destination = options.destination ?? openDestination(options.file);
   const redact = createRedactor(options.secrets ?? []);
-  if (options.format === 'json') return { write: (line) => destination.write(redact(line)) };
+  const filtered = (line: string) => withinLength(redact(line));
+  if (options.format === 'json') return { write: (line) => destination.write(filtered(line)) };
   const pretty = createPretty({ color: !options.destination && options.file === null && isColorTerminal() });
-  return { write: (line) => destination.write(pretty(redact(line))) };
+  return { write: (line) => destination.write(pretty(filtered(line))) };
 }
 
-/** Written at once: the last lines before a crash are the ones that are wanted. */
 function openDestination(file: string | null): DestinationStream {
+  if (file === null) return stdoutDestination();
   try {
-    const destination = pino.destination({ dest: file ?? 1, append: true, mkdir: true, sync: true });
-    // A full disk or a closed pipe must not end the process; what can be said of it is said once.
-    let told = false;
-    destination.on('error', (error: Error & { code?: string }) => {
-      if (!told && error.code !== 'EPIPE') process.stderr.write(`the log cannot be written: ${error.message}\n`);
-      told = true;
-    });
-    return destination;
+    return new LogFile({ path: file, now: systemRuntime.now, onFailure: tellUnwritable });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new ConfigurationError([`LOG_FILE ${JSON.stringify(file)} cannot be written: ${why}`]);
   }
+}
+
+/** Lines that wait for a reader of stdout that has gone, at most. */
+const STDOUT_WAITING_MAX = 1024 * 1024;
+
+/** Written at once: the last lines before a crash are the ones that are wanted. */
+function stdoutDestination(): DestinationStream {
+  const destination = pino.destination({ dest: 1, sync: true, maxLength: STDOUT_WAITING_MAX });
+  // A full disk or a closed pipe must not end the process; what can be said of it is said once.
+  let told = false;
+  destination.on('error', (error: Error & { code?: string }) => {
+    if (!told && error.code !== 'EPIPE') tellUnwritable(error);
+    told = true;
+  });
+  return destination;
+}
+
+function tellUnwritable(error: Error): void {
+  process.stderr.write(`the log cannot be written: ${error.message}\n`);
 }
 
 /** Node reads NO_COLOR and its relatives itself. */

@@ -54,7 +54,9 @@ export class Metrics {
 
   /** What the store tells of its commands and connections. */
   readonly storeHooks = {
-    onCommand: (_command: string, seconds: number): void => this.observe('redis_command_seconds', {}, seconds),
+    onCommand: (_command: string, seconds: number, { waits }: { waits: boolean }): void => {
+      if (!waits) this.observe('redis_command_seconds', {}, seconds);
+    },
     onConnection: (change: ConnectionChange): void => {
       this.#connections.changed(change);
       if (change.state === 'reconnected') this.count('redis_reconnects_total', {});

@@ -3,11 +3,15 @@
  * for them; the facts go in fields. What happens with every task or message is logged at debug, for at full load even
  * one line per task would cost more than the task.
  */
+import { describeEnvelope } from '../message/describe.ts';
 import type { Observation, Observe } from '../runtime/observer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { LineLimit } from './line-limit.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
+
+/** Lines of one agent's handlers per second in one process; the rest is counted. */
+export const HANDLER_LINES_PER_SECOND = 100;
 
 export interface ObserverOptions {
   logger: Logger;
@@ -17,6 +21,7 @@ export interface ObserverOptions {
 
 export function createObserver({ logger, metrics, runtime }: ObserverOptions): Observe {
   const limit = new LineLimit(runtime.now);
+  const handlers = new LineLimit(runtime.now, HANDLER_LINES_PER_SECOND);
   const log: Log = (level, sentence, fields) => {
     if (!logger.isLevelEnabled(level)) return;
     if (level === 'debug') return logger.debug(fields(), sentence);
@@ -27,7 +32,7 @@ export function createObserver({ logger, metrics, runtime }: ObserverOptions): O
   };
   return (observation) => {
     count(observation, metrics);
-    if (observation.type === 'attempt.log') return logOfHandler(observation, logger);
+    if (observation.type === 'attempt.log') return logOfHandler(observation, logger, handlers);
     tell(observation, log);
   };
 }
@@ -85,6 +90,13 @@ function tell(observation: Exclude<Observation, { type: 'attempt.log' }>, log: L
       return tellMove(observation, log);
     case 'message.rejected':
       return tellRejected(observation.reason, log, fields);
+    case 'message.sent':
+    case 'message.received':
+      return tellMessage(observation, log);
+    case 'store.command':
+      return log('debug', 'Redis command', () => ({ ...fields(), place: tagOf(observation.place) }));
+    case 'leader.waiting':
+      return tellWaiting(observation, log);
     case 'leader.lost':
       return log(ORDERLY.has(observation.why) ? 'info' : 'warn', 'Shard ownership lost', fields);
     case 'distributor.changed':
@@ -110,31 +122,50 @@ function fieldsOf({ type: _, ...fields }: Observation): object {
 
 type Plain = Exclude<
   Observation['type'],
-  'task.moved' | 'message.rejected' | 'leader.lost' | 'distributor.changed' | 'fault' | 'attempt.log'
+  | 'task.moved'
+  | 'message.sent'
+  | 'message.received'
+  | 'message.rejected'
+  | 'store.command'
+  | 'leader.waiting'
+  | 'leader.lost'
+  | 'distributor.changed'
+  | 'fault'
+  | 'attempt.log'
 >;
 
 const SENTENCES: Record<Plain, { level: Level; sentence: string }> = {
-  'message.sent': { level: 'debug', sentence: 'Message sent' },
-  'message.received': { level: 'debug', sentence: 'Message received' },
   'attempt.started': { level: 'debug', sentence: 'Attempt started' },
   'attempt.ended': { level: 'debug', sentence: 'Attempt ended' },
   'report.resent': { level: 'info', sentence: 'Reports sent again' },
+  'lease.renewed': { level: 'debug', sentence: 'Lease renewed' },
   'lease.lost': { level: 'warn', sentence: 'Lease lost' },
   'lease.expired': { level: 'warn', sentence: 'Lease expired' },
   'state.conflict': { level: 'warn', sentence: 'Transaction failed due to state conflict' },
   'state.refused': { level: 'debug', sentence: 'Command refused' },
   'leader.became': { level: 'info', sentence: 'Shard ownership acquired' },
-  'leader.waiting': { level: 'debug', sentence: 'Lease acquisition timeout' },
+  'leader.renewed': { level: 'debug', sentence: 'Shard ownership renewed' },
   'store.away': { level: 'warn', sentence: 'Redis connection failed' },
+  'store.retry': { level: 'debug', sentence: 'Retry' },
   'store.back': { level: 'info', sentence: 'Redis connection restored' },
   'records.repaired': { level: 'warn', sentence: 'Indexes repaired' },
   'records.pruned': { level: 'info', sentence: 'Old tasks pruned' },
+  'seals.current': { level: 'info', sentence: 'All seals are of the newest key' },
+  'keys.changed': { level: 'info', sentence: 'Message keys changed' },
+  'access.refused': { level: 'debug', sentence: 'Access refused' },
+  'access.changed': { level: 'info', sentence: 'Access files read again' },
+  'access.unreadable': { level: 'error', sentence: 'Access files not read' },
+  'keys.refused': { level: 'error', sentence: 'Message keys not read' },
 };
 
 const MOVES: Record<string, { level: Level; sentence: string }> = {
   'task.submitted': { level: 'debug', sentence: 'Task submitted' },
+  'task.scheduled': { level: 'debug', sentence: 'Task scheduled' },
+  'task.queued': { level: 'debug', sentence: 'Task queued' },
   'task.assigned': { level: 'debug', sentence: 'Task assigned' },
   'task.started': { level: 'debug', sentence: 'Task started' },
+  'task.progress': { level: 'debug', sentence: 'Task progressed' },
+  'task.waiting': { level: 'debug', sentence: 'Task waiting' },
   'task.completed': { level: 'debug', sentence: 'Task completed' },
   'task.failed': { level: 'warn', sentence: 'Task failed' },
   'task.cancelled': { level: 'info', sentence: 'Task cancelled' },
@@ -144,15 +175,52 @@ const MOVES: Record<string, { level: Level; sentence: string }> = {
 /** What does not verify is mostly signed with another secret: that is the first thing to look at. */
 function tellRejected(reason: string, log: Log, fields: () => object): void {
   if (!NOT_OURS.has(reason)) return log('warn', 'Message rejected', fields);
-  log('warn', FORGED, () => ({ ...fields(), next: 'compare A2A_TOKEN_SECRET of all processes' }));
+  log('warn', FORGED, () => ({ ...fields(), next: 'compare the keys of all processes: agent-system keys list' }));
 }
 
-function tellMove({ event, id, agent, state, facts }: Of<'task.moved'>, log: Log): void {
-  const told = MOVES[event];
-  if (told) log(told.level, told.sentence, () => ({ task: id, agent, state, ...facts }));
+function tellMove(move: Of<'task.moved'>, log: Log): void {
+  const told = MOVES[move.event];
+  if (!told) return;
+  log(told.level, told.sentence, () => {
+    const { id, agent, from, state, version, attempt, at, facts: { dueAt, ...facts } = {} } = move;
+    const waitMs = dueAt === undefined ? undefined : Math.max(0, dueAt - at);
+    return { task: id, agent, from, state, version, attempt, ...facts, waitMs };
+  });
+}
+
+function tellMessage(sent: Of<'message.sent' | 'message.received'>, log: Log): void {
+  const sentence = sent.type === 'message.sent' ? 'Message sent' : 'Message received';
+  log('debug', sentence, () => {
+    const { message: type, count, latencyMs, envelope } = sent;
+    const { from, to, stream, jti, tasks } = { ...sent, ...(envelope ? describeEnvelope(envelope) : null) } as Told;
+    return { type, sender: from, receiver: to, stream, jti, count, tasks, latencyMs };
+  });
+}
+
+type Told = { from?: string; to?: string; stream?: string; jti?: string; tasks?: string[] };
+
+/** That another coordinator owns the shard is how it should be: worth one line. A store that does not answer is not. */
+function tellWaiting({ due, ...waiting }: Of<'leader.waiting'>, log: Log): void {
+  const { type: _, ...fields } = waiting;
+  const level = !due ? 'debug' : waiting.reason === undefined ? 'info' : 'warn';
+  const next =
+    waiting.reason === undefined
+      ? 'another coordinator owns the shard, this one stands by'
+      : 'it is tried again; look at Redis and the network';
+  log(level, 'Lease acquisition timeout', () => (due ? { ...fields, next } : fields));
+}
+
+/** The tag of the shard, `{prefix:shard}`; what follows it in a key is an argument, and arguments are not told. */
+function tagOf(key: string): string | undefined {
+  return /^\{[^}]*\}/.exec(key)?.[0];
 }
 
 /** A handler's own line, whole: it is what somebody wrote in order to read it. Its fields may have any names, so they stay together. */
-function logOfHandler({ level, message, task, attemptId, agent, fields }: Of<'attempt.log'>, logger: Logger): void {
-  logger[level]({ task, attempt: attemptId, agent, ...(fields && { fields }) }, message);
+function logOfHandler(line: Of<'attempt.log'>, logger: Logger, limit: LineLimit): void {
+  const { level, message, task, attempt, attemptId, agent, fields } = line;
+  if (!logger.isLevelEnabled(level)) return;
+  const passed = limit.pass(agent);
+  if (!passed) return;
+  const suppressed = passed.suppressed > 0 ? { suppressed: passed.suppressed } : null;
+  logger[level]({ task, attempt, attemptId, agent, ...(fields && { fields }), ...suppressed }, message);
 }

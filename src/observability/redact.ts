@@ -16,12 +16,25 @@ const SECRET_FIELD = new RegExp(`"[^"\\\\]*(?:${SECRET_NAME.source})[^"\\\\]*":\
 /** The password in `scheme://user:password@host`. */
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:@/"]*:)[^\s@/"]+@/gi;
 
-/** @param secrets values that must never be shown, as they are configured; bytes are found in their usual spellings */
+/**
+ * @param secrets values that must never be shown, as they are configured; bytes are found in their usual spellings. What
+ * is added to the list later is kept out from then on.
+ */
 export function createRedactor(secrets: readonly Secret[]): (line: string) => string {
-  const values = patternOf(secrets);
-  return (line) => {
-    let shown = SECRET_FIELD.test(line) ? withoutSecretFields(line) : line;
-    if (shown.includes('://')) shown = shown.replace(URL_PASSWORD, `$1${REDACTED}@`);
+  const redactText = createTextRedactor(secrets);
+  return (line) => redactText(SECRET_FIELD.test(line) ? withoutSecretFields(line) : line);
+}
+
+/** The same for a text that is no line of JSON, such as the message of an error. */
+export function createTextRedactor(secrets: readonly Secret[]): (text: string) => string {
+  let values = patternOf(secrets);
+  let known = secrets.length;
+  return (text) => {
+    if (known !== secrets.length) {
+      values = patternOf(secrets);
+      known = secrets.length;
+    }
+    const shown = text.includes('://') ? text.replace(URL_PASSWORD, `$1${REDACTED}@`) : text;
     return values ? shown.replace(values, REDACTED) : shown;
   };
 }
@@ -45,10 +58,32 @@ function patternOf(secrets: readonly Secret[]): RegExp | null {
 
 function spellingsOf(secret: Secret): string[] {
   if (secret === null || secret === undefined) return [];
-  if (typeof secret === 'string') return [secret, JSON.stringify(secret).slice(1, -1), uriSpelling(secret)];
   const bytes = Buffer.from(secret);
-  const encoded = (['base64url', 'base64', 'hex'] as const).map((encoding) => bytes.toString(encoding));
-  return isUtf8(bytes) ? [...encoded, ...spellingsOf(bytes.toString('utf8'))] : encoded;
+  const encoded = [bytes.toString('hex'), ...base64Spellings(bytes, 'base64'), ...base64Spellings(bytes, 'base64url')];
+  if (typeof secret !== 'string' && !isUtf8(bytes)) return encoded;
+  const text = typeof secret === 'string' ? secret : bytes.toString('utf8');
+  const inJson = jsonSpelling(text);
+  // A text that is JSON itself, as others like to log it, is escaped twice.
+  return [text, inJson, jsonSpelling(inJson), uriSpelling(text), ...encoded];
+}
+
+function jsonSpelling(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
+}
+
+/**
+ * Whole, and as it looks within something longer, such as `user:password` of basic authentication: how three bytes become
+ * four characters depends on what stands before, so there are three ways, and the characters at both ends vary.
+ */
+function base64Spellings(bytes: Buffer, encoding: 'base64' | 'base64url'): string[] {
+  const within = [0, 1, 2].map((before) => {
+    const text = Buffer.concat([Buffer.alloc(before), bytes])
+      .toString(encoding)
+      .replace(/=+$/, '');
+    const isWhole = (before + bytes.length) % 3 === 0;
+    return text.slice(Math.ceil((before * 4) / 3), isWhole ? undefined : -1);
+  });
+  return [bytes.toString(encoding), ...within];
 }
 
 function uriSpelling(text: string): string {

@@ -4,6 +4,8 @@ export interface BatcherOptions<Item, Answer> {
   runtime: Runtime;
   /** Items in one flight at most. */
   sizeMax: number;
+  /** What one item weighs, and all of a flight together at most; a heavier one flies alone. Default: only `sizeMax` counts. */
+  weight?: { of: (item: Item) => number; max: number };
   /** Flights under way at once at most; while all are, items gather, so batches grow with the load. */
   flightsMax: number;
   /** One answer per item, in order; an answer that is an Error rejects that item alone. */
@@ -41,8 +43,21 @@ export class Batcher<Item, Answer> {
     });
   }
 
+  #nextSize(): number {
+    const { sizeMax, weight } = this.#options;
+    if (!weight) return sizeMax;
+    let sum = 0;
+    let size = 0;
+    for (const { item } of this.#waiting) {
+      sum += weight.of(item);
+      if (size >= sizeMax || (size > 0 && sum > weight.max)) break;
+      size += 1;
+    }
+    return size;
+  }
+
   async #fly(): Promise<void> {
-    const batch = this.#waiting.splice(0, this.#options.sizeMax);
+    const batch = this.#waiting.splice(0, this.#nextSize());
     if (batch.length === 0) return;
     this.#flights += 1;
     if (this.#waiting.length > 0) this.#call();

@@ -25,9 +25,20 @@ export async function patiently<T>(call: () => Promise<T>, patience: Patience): 
       const over = tried >= patience.tries || patience.signal?.aborted;
       if (!(error instanceof StoreUnavailableError) || over) throw error;
       patience.onAway?.(error);
+      await retryPause(error, tried, patience);
     }
-    await pause(patience.runtime, backoffMs(tried, patience.runtime.random()), patience.signal);
   }
+}
+
+/** Waits before what failed with `error` is done again, and tells the store of it. */
+export async function retryPause(
+  error: unknown,
+  tried: number,
+  { runtime, signal }: Pick<Patience, 'runtime' | 'signal'>,
+): Promise<void> {
+  const waitMs = backoffMs(tried, runtime.random());
+  if (error instanceof StoreUnavailableError) error.onRetry?.(tried, Math.round(waitMs));
+  await pause(runtime, waitMs, signal);
 }
 
 /** Full jitter between half and all of 50 ms, 100 ms, … 1 s: short, because work stands still while the store is away. */

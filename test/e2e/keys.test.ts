@@ -124,6 +124,7 @@ it('refuses what is signed with a revoked key, counts it, and gives its holder n
   await keys('revoke', 'k1', '--keys-file', keysFile());
   const c1 = cluster.role('c1');
   await c1.says('Message keys changed', { since });
+  await cluster.role('d1').says('Message keys changed', { since });
   await within(
     10_000,
     'its heartbeats are refused',

@@ -1,8 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ConfigurationError } from '../../src/errors.ts';
+import { LINE_LENGTH_MAX } from '../../src/observability/line-length.ts';
+import { reopenLogFiles } from '../../src/observability/log-file.ts';
 import { createLogger, type LoggerOptions } from '../../src/observability/logger.ts';
 
 function logging(over: Partial<LoggerOptions> = {}) {
@@ -10,6 +12,11 @@ function logging(over: Partial<LoggerOptions> = {}) {
   const destination = { write: (line: string) => void lines.push(line) };
   const logger = createLogger({ level: 'debug', file: null, format: 'json', destination, ...over });
   return { logger, lines, text: () => lines.join(''), line: () => JSON.parse(lines.at(-1) ?? '') };
+}
+
+function messagesOf(file: string): string[] {
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  return lines.map((line) => JSON.parse(line).msg);
 }
 
 const folders: string[] = [];
@@ -55,6 +62,29 @@ describe('secrets', () => {
     const { logger, text } = logging({ secrets: [bytes] });
     for (const spelling of ['base64url', 'base64', 'hex'] as const) logger.info(Buffer.from(bytes).toString(spelling));
     expect(text().match(/\[redacted\]/g)).toHaveLength(3);
+  });
+
+  it('of text are found in other spellings too, also within something longer', () => {
+    const { logger, text } = logging({ secrets: [secret] });
+    for (const before of ['', 'a', 'us', 'app:']) {
+      for (const spelling of ['base64url', 'base64', 'hex'] as const) {
+        const spelt = Buffer.from(`${before}${secret}:more`).toString(spelling);
+        logger.info(`Basic ${spelt}`);
+        expect(text()).not.toContain(spelt);
+      }
+    }
+    logger.info(encodeURIComponent(secret));
+    expect(text().match(/\[redacted\]/g)).toHaveLength(13);
+  });
+
+  it('are kept out from when they are added to the list', () => {
+    const secrets = ['the-first-secret'];
+    const { logger, text } = logging({ secrets });
+    logger.info('the-second-secret');
+    secrets.push('the-second-secret');
+    logger.info('the-first-secret, the-second-secret');
+    expect(text().match(/the-second-secret/g)).toHaveLength(1);
+    expect(text()).toContain('[redacted], [redacted]');
   });
 
   it('are cut out whole when one begins with another', () => {
@@ -125,12 +155,72 @@ describe('pretty lines', () => {
   });
 });
 
+describe('every line', () => {
+  it.each(['json', 'pretty'] as const)('is one line in %s and can be read, whatever is in it', (format) => {
+    const { logger, lines } = logging({ format });
+    const odd = '\u0000\u001b[2J\r\n\u2028\u2029\ud800 half \udfff\u007f"\\';
+    logger.info({ odd, [odd]: 1, big: 1n, date: new Date(0), nan: Number.NaN }, odd);
+    logger.info({ toJSON: () => odd } as object, 'Started');
+    const circular: Record<string, unknown> = {};
+    circular.self = circular;
+    logger.info({ circular }, 'Started');
+    expect(lines).toHaveLength(3);
+    for (const line of lines) expect(line.indexOf('\n')).toBe(line.length - 1);
+    if (format === 'json') expect(lines.map((line) => JSON.parse(line).level)).toEqual(['info', 'info', 'info']);
+  });
+
+  it('is cut where it is too long, says so, and keeps what it is about', () => {
+    const { logger, line, lines } = logging({ base: { instance: 'w1' } });
+    logger.info({ task: 't1', fields: { note: 'x'.repeat(1_000_000), list: Array(10_000).fill('y') } }, 'hello');
+    expect(lines[0]!.length).toBeLessThanOrEqual(LINE_LENGTH_MAX);
+    expect(line()).toMatchObject({ instance: 'w1', task: 't1', msg: 'hello', cut: expect.any(Number) });
+    expect(line().fields.note).toMatch(/^x+…$/);
+    logger.info('m'.repeat(1_000_000));
+    expect(line().msg).toMatch(/^m+…$/);
+    logger.info(
+      { task: 't2', fields: Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`f${i}`, i])) },
+      'many',
+    );
+    expect(line()).toMatchObject({ instance: 'w1', task: 't2', msg: 'many', cut: expect.any(Number) });
+    expect(line()).not.toHaveProperty('fields');
+  });
+
+  it('has no part of a secret that stood where it was cut', () => {
+    const secret = 'canary-of-the-cut-0123456789';
+    const { logger, text } = logging({ secrets: [secret] });
+    logger.info({ note: `${'x'.repeat(8 * 1024 - 8)}${secret}${'y'.repeat(100_000)}` }, 'Started');
+    expect(text()).not.toContain('canary');
+  });
+});
+
 describe('LOG_FILE', () => {
+  it('is for its owner alone when it is made, and keeps its mode when it is there', () => {
+    const made = join(folder(), 'app.log');
+    createLogger({ level: 'info', file: made, format: 'json' }).info('one');
+    expect(statSync(made).mode & 0o777).toBe(0o600);
+    const there = join(folder(), 'app.log');
+    writeFileSync(there, '');
+    chmodSync(there, 0o640);
+    createLogger({ level: 'info', file: there, format: 'json' }).info('one');
+    expect(statSync(there).mode & 0o777).toBe(0o640);
+  });
+
+  it('is made anew after it was moved away, once that is said', () => {
+    const file = join(folder(), 'app.log');
+    const logger = createLogger({ level: 'info', file, format: 'json' });
+    logger.info('one');
+    renameSync(file, `${file}.1`);
+    logger.info('two');
+    reopenLogFiles();
+    logger.info('three');
+    expect(messagesOf(`${file}.1`)).toEqual(['one', 'two']);
+    expect(messagesOf(file)).toEqual(['three']);
+  });
+
   it('is appended to, and its folder made', () => {
     const file = join(folder(), 'deep', 'app.log');
     for (const msg of ['one', 'two']) createLogger({ level: 'info', file, format: 'json' }).info(msg);
-    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
-    expect(lines.map((line) => JSON.parse(line).msg)).toEqual(['one', 'two']);
+    expect(messagesOf(file)).toEqual(['one', 'two']);
   });
 
   it('is refused by name when it cannot be written', () => {

@@ -37,7 +37,7 @@ describe('metrics', () => {
 
   it('have nothing of Redis on the embedded store', async () => {
     const metrics = createMetrics({ redis: false, runtime });
-    metrics.storeHooks.onCommand('GET', 1);
+    metrics.storeHooks.onCommand('GET', 1, { waits: false });
     expect((await metrics.render()).text).not.toContain('redis_');
   });
 
@@ -144,7 +144,8 @@ describe('gauges', () => {
     onConnection({ purpose: 'commands', state: 'connected' });
     onConnection({ purpose: 'reading', state: 'connected' });
     onConnection({ purpose: 'reading', state: 'lost' });
-    onCommand('evalsha', 0.004);
+    onCommand('evalsha', 0.004, { waits: false });
+    onCommand('xread', 1, { waits: true });
     expect(await samples(metrics, 'redis_connections')).toEqual([
       'redis_connections{purpose="commands",state="connected"} 1',
       'redis_connections{purpose="commands",state="lost"} 0',

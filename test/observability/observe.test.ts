@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { TASKS_SHOWN_MAX } from '../../src/message/describe.ts';
 import { LINES_PER_SECOND } from '../../src/observability/line-limit.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
-import { createObserver } from '../../src/observability/observe.ts';
+import { createObserver, HANDLER_LINES_PER_SECOND } from '../../src/observability/observe.ts';
 import type { Observation } from '../../src/runtime/observer.ts';
 import { createVirtualRuntime } from '../../src/runtime/virtual-runtime.ts';
 
@@ -37,7 +38,12 @@ describe('the log', () => {
     ['Message signature verification failed', 'warn', rejected('signature')],
     ['Message rejected', 'warn', rejected('expired')],
     ['Transaction failed due to state conflict', 'warn', { type: 'state.conflict', id: 't1', where: 'report' }],
-    ['Lease acquisition timeout', 'debug', { type: 'leader.waiting', shard: 0 }],
+    ['Lease acquisition timeout', 'debug', waiting({})],
+    ['Lease acquisition timeout', 'info', waiting({ due: true })],
+    ['Lease acquisition timeout', 'warn', waiting({ due: true, reason: 'Redis is away' })],
+    ['Lease acquisition timeout', 'debug', waiting({ reason: 'Redis is away' })],
+    ['Lease renewed', 'debug', { type: 'lease.renewed', shard: 0, tookMs: 1, released: 0 }],
+    ['Retry', 'debug', { type: 'store.retry', what: 'commit', tried: 1, waitMs: 40, reason: 'away' }],
     ['Redis connection failed', 'warn', { type: 'store.away', where: 'reports', message: 'ECONNREFUSED' }],
     ['Redis connection restored', 'info', { type: 'store.back', where: 'reports', message: 'again' }],
     ['Task assigned', 'debug', moved('task.assigned', 'assigned')],
@@ -64,12 +70,84 @@ describe('the log', () => {
 
   it('keeps what a handler logs whole, whatever its fields are called', () => {
     const { observe, lines } = observing('info');
-    const log = { type: 'attempt.log', task: 't1', attemptId: 'a1', agent: 'echo' } as const;
+    const log = { type: 'attempt.log', task: 't1', attempt: 2, attemptId: 'a1', agent: 'echo' } as const;
     observe({ ...log, level: 'info', message: 'hello', fields: { level: 9, msg: 'mine' } });
     observe({ ...log, level: 'debug', message: 'hidden', fields: undefined });
     expect(lines).toMatchObject([
-      { level: 'info', msg: 'hello', task: 't1', attempt: 'a1', fields: { level: 9, msg: 'mine' } },
+      { level: 'info', msg: 'hello', task: 't1', attempt: 2, attemptId: 'a1', fields: { level: 9, msg: 'mine' } },
     ]);
+  });
+
+  it('bounds what the handlers of one agent log in a second, and leaves the others alone', async () => {
+    const { observe, lines, runtime } = observing('info');
+    const says = (agent: string, message: string, level: 'debug' | 'info' = 'info') =>
+      observe({ type: 'attempt.log', task: 't1', attempt: 1, attemptId: 'a1', agent, level, message, fields: {} });
+    for (let i = 0; i < 250; i++) says('chatty', `line ${i}`);
+    for (let i = 0; i < 250; i++) says('quiet', 'not logged at this level', 'debug');
+    says('quiet', 'one');
+    expect(lines).toHaveLength(HANDLER_LINES_PER_SECOND + 1);
+    expect(lines.at(-1)).toMatchObject({ agent: 'quiet', msg: 'one' });
+    expect(lines.at(-1)).not.toHaveProperty('suppressed');
+    await runtime.advance(1_000);
+    says('chatty', 'again');
+    expect(lines.at(-1)).toMatchObject({ msg: 'again', suppressed: 250 - HANDLER_LINES_PER_SECOND });
+  });
+
+  it('says of a message who sent it to whom, where, under which id and about which tasks, and nothing it carries', () => {
+    const { observe, lines } = observing();
+    const secret = 'what the task is about';
+    const assignments = Array.from({ length: 30 }, (_, i) => ({ task: `t${i}`, input: secret }));
+    const claims = { jti: 'j1', iss: 'distributors', aud: 'worker:w1@1', str: '0:mail:w1@1', body: { assignments } };
+    const envelope = `head.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.mac`;
+    observe({ type: 'message.received', message: 'task.assign', count: 30, latencyMs: 3, envelope });
+    expect(lines).toMatchObject([
+      {
+        msg: 'Message received',
+        type: 'task.assign',
+        sender: 'distributors',
+        receiver: 'worker:w1@1',
+        stream: '0:mail:w1@1',
+        jti: 'j1',
+        count: 30,
+        latencyMs: 3,
+      },
+    ]);
+    expect(lines[0]!.tasks).toHaveLength(TASKS_SHOWN_MAX);
+    expect(JSON.stringify(lines)).not.toMatch(new RegExp(`${secret}|envelope|${envelope.split('.')[1]}`));
+  });
+
+  it('says of a transition from where to where, and of a retry when', () => {
+    const { observe, lines } = observing();
+    const facts = { worker: 'w1', code: 'handler_error', dueAt: 5_000 };
+    const move = { type: 'task.moved', id: 't1', agent: 'echo', at: 4_000 } as const;
+    observe({ ...move, event: 'task.retried', from: 'running', state: 'scheduled', version: 7, attempt: 1, facts });
+    expect(lines).toMatchObject([
+      { msg: 'Task retried', task: 't1', from: 'running', state: 'scheduled', version: 7, attempt: 1, waitMs: 1_000 },
+    ]);
+    expect(lines[0]).toMatchObject({ worker: 'w1', code: 'handler_error' });
+  });
+
+  it('says of a command which shard it went to, and never its arguments', () => {
+    const { observe, lines } = observing();
+    const done = { type: 'store.command', address: '127.0.0.1:6379', ms: 0.4, code: null, waits: false } as const;
+    observe({ ...done, command: 'commit', place: '{as:3}:' });
+    observe({ ...done, command: 'get', place: '{as:0}:u:a-customer', code: 'OOM' });
+    observe({ ...done, command: 'config', place: 'requirepass' });
+    expect(lines).toMatchObject([{ command: 'commit', place: '{as:3}' }, { place: '{as:0}', code: 'OOM' }, {}]);
+    expect(JSON.stringify(lines)).not.toMatch(/customer|requirepass/);
+  });
+
+  it('makes nothing of what it does not write', () => {
+    const { observe } = observing('info');
+    const untouched = new Proxy({} as Record<string, string>, {
+      get: (_, name) => {
+        if (name === 'type') return 'message.sent';
+        if (name === 'message') return 'task.assign';
+        if (name === 'count') return 1;
+        throw new Error(`${String(name)} was looked at`);
+      },
+    });
+    expect(() => observe(untouched as unknown as Observation)).not.toThrow();
   });
 
   it('writes so many lines of one sentence in a second, and then how many it left out', async () => {
@@ -131,6 +209,10 @@ describe('the metrics', () => {
     expect(await counted('agent_leases_expired_total')).toEqual(['agent_leases_expired_total 1']);
   });
 });
+
+function waiting(over: { due?: boolean; reason?: string }): Observation {
+  return { type: 'leader.waiting', shard: 0, tried: 1, waitedMs: 0, due: false, ...over };
+}
 
 function rejected(reason: string): Observation {
   return { type: 'message.rejected', reason, detail: 'bad', stream: 'reports', entry: '1-0' };
