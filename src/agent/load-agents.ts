@@ -16,6 +16,7 @@ export const AGENT_EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
  * The agents of all modules, in order. A module exports agents by default, by name, or as an array; a plain
  * `{ name, run }` counts as well, so that a file without any import can be an agent.
  *
+ * @throws AGENT_MODULE_REFUSED with every module that cannot be used, a line for each
  * @param paths relative to `cwd`, or absolute
  * @param load how a module is imported; `dev` reads them anew
  */
@@ -28,8 +29,24 @@ export async function loadAgents(
     throw problem(`${paths.length} agent modules are named, at most ${AGENT_MODULES_MAX} are loaded.`);
   }
   const agents: Agent[] = [];
-  for (const path of paths) agents.push(...(await loadModule(resolve(cwd, path), load)));
+  const refusals: AgentSystemError[] = [];
+  for (const path of paths) {
+    try {
+      agents.push(...(await loadModule(resolve(cwd, path), load)));
+    } catch (error) {
+      if (!(error instanceof AgentSystemError)) throw error;
+      refusals.push(error);
+    }
+  }
+  if (refusals.length > 0) throw allOf(refusals);
   return agents;
+}
+
+/** Whoever mends one module should not learn of the next one only then. */
+function allOf(refusals: AgentSystemError[]): AgentSystemError {
+  if (refusals.length === 1) return refusals[0]!;
+  const problems = refusals.map(({ message }) => message);
+  return new AgentSystemError('AGENT_MODULE_REFUSED', problems.join('\n'), { details: { problems } });
 }
 
 /** Imports the module at a file URL. */

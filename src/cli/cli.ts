@@ -1,13 +1,23 @@
 /** The command line: which commands there are, and how a call of one becomes an exit code. */
 import { Command, CommanderError } from 'commander';
-import type { ClientConfig, Config, ConfigFlags } from '../config/load.ts';
-import type { StartDemoSystem } from '../demo/run.ts';
-import { nearest } from '../runtime/near-names.ts';
+import type { ClientConfig, ConfigFlags } from '../config/load.ts';
+import type { GivenKeys } from '../config/message-keys.ts';
+import type { StartDemoSystem } from '../demo/demo-system.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { addGlobalOptions, contextOf, examples, type GlobalOptions, type Run } from './command.ts';
+import { addApiKeysCommand } from './commands/api-keys.ts';
+import { addClusterCommands } from './commands/cluster.ts';
+import { addCompletionCommand } from './commands/completion.ts';
+import { addDeadLetterCommands } from './commands/deadletters.ts';
 import { addDemoCommand } from './commands/demo.ts';
+import { addDevCommand, type DevParts } from './commands/dev.ts';
+import { addDoctorCommand, type DoctorParts } from './commands/doctor.ts';
+import { addEventsCommand } from './commands/events.ts';
 import { addFleetCommands } from './commands/fleet.ts';
-import { addKeysCommand } from './commands/keys.ts';
+import { addHelpCommands } from './commands/help.ts';
+import { addKeysCommands } from './commands/keys.ts';
+import { addScheduleCommands } from './commands/schedules.ts';
+import { addSnapshotCommands } from './commands/snapshot.ts';
 import { addSubmitCommand } from './commands/submit.ts';
 import { addTaskCommands } from './commands/tasks.ts';
 import { EXIT } from './exit-codes.ts';
@@ -15,6 +25,7 @@ import { failureOf, tell } from './failure.ts';
 import { portFlag, roleFlag, withoutLooseWait } from './flags.ts';
 import type { Io } from './io.ts';
 import { runRole, type StartSystem } from './run-role.ts';
+import { unknownCommand } from './unknown-command.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface CliParts {
@@ -22,10 +33,14 @@ export interface CliParts {
   runtime: Runtime;
   version: string;
   /** Null when nothing names a role. */
-  loadConfig: (flags: ConfigFlags) => Config | null;
+  loadConfig: DevParts['loadConfig'];
   loadClientConfig: () => ClientConfig;
+  /** Null when the environment holds none. */
+  loadKeys: () => GivenKeys | null;
   startSystem: StartSystem;
   startDemoSystem: StartDemoSystem;
+  examine: DoctorParts['examine'];
+  startDevSystem: DevParts['startDevSystem'];
 }
 
 /**
@@ -59,16 +74,17 @@ function usage(program: Command, error: UsageError): number {
   return EXIT.usage;
 }
 
-const ROLE_FLAGS = ['role', 'port', 'host'] as const;
+const ROLE_FLAGS = ['role', 'port', 'host', 'restore'] as const;
 
-function buildProgram(parts: CliParts, done: (code: number) => void): Command {
+/** Every command there is; `done` is told the exit code of the one that was called. */
+export function buildProgram(parts: CliParts, done: (code: number) => void): Command {
   const { io, version } = parts;
   const program = new Command('agent-system')
     .description('A task system for AI agents: coordinators, distributors and workers.')
     .usage('[command] [options]')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show how it is used')
-    .helpCommand('help [command]', 'show how a command is used')
+    .helpCommand(false)
     .configureOutput({
       writeOut: (text) => io.out(text),
       writeErr: (text) => io.err(text),
@@ -82,7 +98,8 @@ function buildProgram(parts: CliParts, done: (code: number) => void): Command {
     .exitOverride()
     .option('--role <role>', 'run a role: coordinator, distributor, worker, all (one process), or auto', roleFlag)
     .option('--port <port>', 'HTTP port of the role', portFlag)
-    .option('--host <address>', 'address the role listens on');
+    .option('--host <address>', 'address the role listens on')
+    .option('--restore <file>', 'put a snapshot into the empty store before the role starts');
   addGlobalOptions(program);
   program
     .addHelpText(
@@ -93,19 +110,31 @@ function buildProgram(parts: CliParts, done: (code: number) => void): Command {
     .action(async () => done(await runRootCommand(program, parts)));
   const run = runner(program, parts, done);
   addDemoCommand(program, { io, runtime: parts.runtime, startSystem: parts.startDemoSystem }, done);
+  addDoctorCommand(program, parts, done);
+  addDevCommand(program, parts, done);
   addSubmitCommand(program, run);
   addTaskCommands(program, run);
+  addEventsCommand(program, run);
+  addDeadLetterCommands(program, run);
+  addScheduleCommands(program, run);
   addFleetCommands(program, run);
-  addKeysCommand(program, parts, done);
+  addClusterCommands(program, run);
+  addSnapshotCommands(program, parts, { run, done });
+  addKeysCommands(program, parts, done);
+  addApiKeysCommand(program, parts, done);
+  addCompletionCommand(program, parts);
+  addHelpCommands(program);
   // Said last, for commands take over what was said before them: only a word in the place of a command is told by us.
   return program.allowExcessArguments();
 }
+
+const SHARED_OPTIONS = ['--output', '--url', '--api-key', '--ca-file', '--cert-file', '--key-file'];
 
 /** In the help of a command the flags that start a role would only mislead. */
 function sharedOptions(command: Command) {
   const root = rootOf(command);
   if (command === root) return [];
-  return root.options.filter((option) => ['--output', '--url', '--api-key'].includes(option.long ?? ''));
+  return root.options.filter((option) => SHARED_OPTIONS.includes(option.long ?? ''));
 }
 
 function rootOf(command: Command): Command {
@@ -125,22 +154,18 @@ function refuseRoleFlags(program: Command, command: Command): void {
 async function runRootCommand(program: Command, { io, loadConfig, startSystem }: CliParts): Promise<number> {
   const [word] = program.args;
   if (word !== undefined) throw new UsageError(unknownCommand(word, program));
-  const { role, port, host } = program.opts<ConfigFlags>();
+  const { role, port, host, restore } = program.opts<ConfigFlags & { restore?: string }>();
   const config = loadConfig({ role, port, host });
-  if (config === null && (port !== undefined || host !== undefined)) {
-    throw new UsageError('--port and --host are for a role, and none is named; wanted --role as well');
+  if (config === null && (port !== undefined || host !== undefined || restore !== undefined)) {
+    throw new UsageError('--port, --host and --restore are for a role, and none is named; wanted --role as well');
   }
-  if (config !== null) return runRole(config, startSystem, io);
+  if (restore !== undefined && (config?.role === 'worker' || config?.role === 'distributor')) {
+    throw new UsageError(`--restore is for a coordinator or all, and the role is ${config.role}`);
+  }
+  const start: StartSystem = (loaded) => startSystem(loaded, restore === undefined ? {} : { restore });
+  if (config !== null) return runRole(config, start, io);
   program.outputHelp();
   return EXIT.ok;
-}
-
-function unknownCommand(word: string, program: Command): string {
-  const near = nearest(
-    word,
-    program.commands.map((command) => command.name()),
-  );
-  return `unknown command '${word}'${near.length > 0 ? `; did you mean ${near.join(' or ')}?` : ''}`;
 }
 
 function runner(program: Command, parts: CliParts, done: (code: number) => void): Run {

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { Client } from '../client/client.ts';
 import { createClient } from '../client/http-client.ts';
-import type { ClientConfig } from '../config/load.ts';
+import type { ClientConfig, TlsFiles } from '../config/load.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { EXIT } from './exit-codes.ts';
 import { endsEverything, failureOf } from './failure.ts';
@@ -10,11 +10,15 @@ import { urlFlag } from './flags.ts';
 import { Interrupted, type Io } from './io.ts';
 import { FORMATS, type Format, Printer } from './printer.ts';
 import { printable } from './text-width.ts';
+import { readTlsFiles } from './tls-files.ts';
 
 export interface GlobalOptions {
   output: Format;
   url?: string;
   apiKey?: string;
+  caFile?: string;
+  certFile?: string;
+  keyFile?: string;
 }
 
 export interface CommandContext {
@@ -33,7 +37,10 @@ export function addGlobalOptions(program: Command): void {
   program
     .addOption(new Option('-o, --output <format>', 'how results are printed').choices(FORMATS).default('table'))
     .option('--url <url>', 'where a coordinator is (AGENT_SYSTEM_URL, else http://127.0.0.1:8001)', urlFlag)
-    .option('--api-key <key>', 'key of the system (API_KEY)');
+    .option('--api-key <key>', 'key of the system (API_KEY)')
+    .option('--ca-file <pem>', 'authorities of an https system (A2A_CA_PATH)')
+    .option('--cert-file <pem>', 'certificate to show to it (A2A_CERT_PATH)')
+    .option('--key-file <pem>', 'key of that certificate (A2A_KEY_PATH)');
 }
 
 export interface ContextParts {
@@ -51,8 +58,20 @@ export function contextOf({
 }: ContextParts): CommandContext & { close(): void } {
   const config = loadClientConfig();
   const { signal, close } = interruptible(io);
-  const client = createClient({ url: options.url ?? config.url, apiKey: options.apiKey ?? config.apiKey, runtime });
+  const url = options.url ?? config.url;
+  const files = { ...NO_FILES, ...config.tlsFiles, ...filesOf(options) };
+  const tls = readTlsFiles(url, files, io.cwd);
+  const client = createClient({ url, apiKey: options.apiKey ?? config.apiKey, tls, runtime });
   return { client, printer: new Printer(options.output, io), io, runtime, signal, close };
+}
+
+const NO_FILES: TlsFiles = { ca: null, cert: null, key: null };
+
+/** A certificate that is named without its key must not be joined by the key of another one. */
+function filesOf({ caFile, certFile, keyFile }: GlobalOptions): Partial<TlsFiles> {
+  const ca = caFile === undefined ? {} : { ca: caFile };
+  if (certFile === undefined && keyFile === undefined) return ca;
+  return { ...ca, cert: certFile ?? null, key: keyFile ?? null };
 }
 
 /** The first signal asks the command to end, the second ends it. */

@@ -26,12 +26,12 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof ConfigurationError) return { code: EXIT.configuration, errors: [...error.problems] };
   if (isUnreachable(error)) return { code: EXIT.unreachable, errors: [printable(error.message)], hint: HOW_TO_START };
   if (isRefusedAccess(error))
-    return { code: EXIT.notAllowed, errors: [printable(error.message)], hint: HOW_TO_BE_LET_IN };
+    return { code: EXIT.notAllowed, errors: [printable(error.message)], hint: howToBeLetIn(error) };
   if (error instanceof TaskCancelledError) return cancelled(error);
   if (error instanceof TaskFailedError) return failed(failedSentence(error));
   if (error instanceof WaitTimeoutError) return { code: EXIT.waitedTooLong, errors: [`${error.message}; it goes on`] };
   if (error instanceof AgentSystemError && AGENT_CODES.has(error.code))
-    return { code: EXIT.configuration, errors: [error.message] };
+    return { code: EXIT.configuration, errors: error.message.split('\n') };
   if (!isForPeople(error)) return unexpected(error);
   return isUnknownAgent(error) ? { ...failed(error.message), hint: HOW_TO_FIND_AGENTS } : failed(error.message);
 }
@@ -49,7 +49,15 @@ export function endsEverything(error: unknown): boolean {
 const HOW_TO_START =
   'start a system with "agent-system --role all", or say where one is with --url or AGENT_SYSTEM_URL';
 const HOW_TO_FIND_AGENTS = '"agent-system agents list" shows the agents there are; a worker brings its own with AGENTS';
-const HOW_TO_BE_LET_IN = 'give the key with --api-key or API_KEY';
+
+/** A key that was taken, but may not do this, is not helped by being given again. */
+function howToBeLetIn({ status, details }: ResponseError): string {
+  if (status === 403)
+    return 'use a key that may do this; "agent-system keys api" makes one for the API_KEYS_FILE of the system';
+  if (details?.wanted === 'certificate')
+    return 'name one with --cert-file and --key-file, or A2A_CERT_PATH and A2A_KEY_PATH';
+  return 'give the key with --api-key or API_KEY';
+}
 
 /** AGENTS names a module that cannot be used: a wrong setting, though it shows only when the module is loaded. */
 const AGENT_CODES = new Set(['AGENT_MODULE_REFUSED', 'AGENT_INVALID', 'AGENT_NAME_TAKEN', 'TOO_MANY_AGENTS']);

@@ -63,21 +63,58 @@ export function labelFlag(text: string, before: Record<string, string> = {}): Re
   return { ...before, [text.slice(0, gap)]: text.slice(gap + 1) };
 }
 
-/** One or several with commas between them; repeatable. */
-export function stateFlag(text: string, before: TaskState[] = []): TaskState[] {
-  const states = text.split(',').map((part) => part.trim());
-  for (const state of states) {
-    if ((TASK_STATES as readonly string[]).includes(state)) continue;
-    throw wanted(`${TASK_STATES.join(', ')}${didYouMean(state, TASK_STATES)}`);
+/** Repeatable `name=amount`; the last one of a name counts. */
+export function amountFlag(text: string, before: Record<string, number> = {}): Record<string, number> {
+  const [, name, amount] = /^([^=]+)=(\d+(?:\.\d+)?)$/.exec(text) ?? [];
+  if (name === undefined || Number(amount) <= 0) throw wanted('name=number with a number above 0, such as gpu=1');
+  return { ...before, [name]: Number(amount) };
+}
+
+/** A JSON object. */
+export function objectFlag(text: string): Record<string, unknown> {
+  const value = jsonOf(text);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw wanted(`a JSON object such as '{"name":"value"}'`);
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
-  return [...before, ...(states as TaskState[])];
+}
+
+/** A time of day with its zone; in ISO 8601, as the system takes it. */
+export function timeFlag(text: string): string {
+  const ms = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(ms)) throw wanted('an ISO 8601 time with its zone, such as 2030-01-31T08:00:00Z');
+  return new Date(ms).toISOString();
+}
+
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
+
+export const stateFlag = oneOfFlag(TASK_STATES) as (text: string, before?: TaskState[]) => TaskState[];
+
+/** One or several with commas between them; repeatable. */
+export function oneOfFlag(names: readonly string[]): (text: string, before?: string[]) => string[] {
+  return (text, before = []) => {
+    const found = text.split(',').map((part) => part.trim());
+    const unknown = found.find((name) => !names.includes(name));
+    if (unknown !== undefined) throw wanted(`${names.join(', ')}${didYouMean(unknown, names)}`);
+    return [...before, ...found];
+  };
 }
 
 export function countFlag(max: number): (text: string) => number {
+  return wholeFlag(1, max);
+}
+
+export function wholeFlag(min: number, max: number): (text: string) => number {
   return (text) => {
-    const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-    if (count < 1 || count > max) throw wanted(`a whole number from 1 to ${max}`);
-    return count;
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) throw wanted(`a whole number from ${min} to ${max}`);
+    return value;
   };
 }
 

@@ -12,6 +12,12 @@ export function shortDuration(ms: number): string {
   return unit ? `${Math.floor(ms / unit[1])}${unit[0]}` : `${Math.max(0, Math.round(ms))}ms`;
 }
 
+/** `90s`, `5m`, `36h`: exact, in the largest unit that divides it; the way durations are given. */
+export function briefDuration(ms: number): string {
+  const unit = UNITS.find(([, size]) => ms > 0 && ms % size === 0);
+  return unit ? `${ms / unit[1]}${unit[0]}` : `${ms}ms`;
+}
+
 /** `850 ms`, `1.2 s`, `3 min 5 s`. */
 export function longDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;

@@ -10,6 +10,10 @@ export interface Io {
   /** Colours may be used where there is a terminal. */
   readonly colors: boolean;
   stdin(): AsyncIterable<Uint8Array>;
+  /** Somebody can be asked, and answers on stdin. */
+  readonly interactive: boolean;
+  /** Aborts when nobody reads `out` any more, as in `… | head`: what goes on without end stops then. */
+  readonly outGone: AbortSignal;
   readonly cwd: string;
   /** Calls `fn` at each SIGINT and SIGTERM until the returned function is called. */
   onSignal(fn: (signal: StopSignal) => void): () => void;

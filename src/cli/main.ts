@@ -1,5 +1,9 @@
 /** The process around the command line. The system itself is loaded only by what runs it, so that other commands start fast. */
-import { loadClientConfigFromProcess, loadConfigFromProcess } from '../config/load-from-process.ts';
+import {
+  loadClientConfigFromProcess,
+  loadConfigFromProcess,
+  loadKeysFromProcess,
+} from '../config/load-from-process.ts';
 import { colorsAllowed } from '../config/terminal.ts';
 import { systemRuntime } from '../runtime/system-runtime.ts';
 import { VERSION } from '../version.ts';
@@ -8,6 +12,7 @@ import type { Io, StopSignal } from './io.ts';
 
 const COLUMNS_USUAL = 80;
 const { stdout, stderr, stdin } = process;
+const outGone = new AbortController();
 
 const io: Io = {
   out: (text) => void stdout.write(text),
@@ -21,6 +26,8 @@ const io: Io = {
   },
   colors: colorsAllowed(),
   stdin: () => stdin,
+  interactive: stdin.isTTY === true && stderr.isTTY === true,
+  outGone: outGone.signal,
   cwd: process.cwd(),
   onSignal: (fn) => {
     const listen = (signal: NodeJS.Signals) => fn(signal as StopSignal);
@@ -38,6 +45,7 @@ const GONE = new Set(['EPIPE', 'ERR_STREAM_DESTROYED']);
 for (const stream of [stdout, stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (!GONE.has(error.code ?? '')) throw error;
+    if (stream === stdout) outGone.abort();
   });
 }
 
@@ -45,15 +53,28 @@ const code = await runCli(process.argv.slice(2), {
   io,
   runtime: systemRuntime,
   version: VERSION,
-  loadConfig: (flags) => loadConfigFromProcess({ flags, randomId: systemRuntime.id }),
+  loadConfig: (flags, more) => loadConfigFromProcess({ flags, randomId: systemRuntime.id, ...more }),
   loadClientConfig: loadClientConfigFromProcess,
-  startSystem: async (config) => (await import('../app.ts')).startSystem(config),
-  startDemoSystem: async ({ agents, workers, maxPayloadBytes }) => {
-    const { createSystem } = await import('../create-system.ts');
-    // Its log would run through the progress bar; what goes wrong reaches the person as the demo's own error.
-    const settings = { LOG_LEVEL: 'silent', MAX_PAYLOAD_BYTES: `${maxPayloadBytes}` };
-    return createSystem({ store: 'memory', agents, workers: [...workers], settings });
+  loadKeys: loadKeysFromProcess,
+  startSystem: async (config, extras) => {
+    const [{ startSystem }, { reopenLogFiles }] = await Promise.all([
+      import('../app.ts'),
+      import('../observability/log-file.ts'),
+    ]);
+    // Only where there is a file: else a terminal that is closed ends what was started in it, as it does everywhere.
+    if (config.log.file !== null) process.on('SIGHUP', reopenLogFiles);
+    return startSystem(config, extras);
   },
+  examine: async (flags) => {
+    const { examine } = await import('../doctor.ts');
+    const load = (role?: string) => loadConfigFromProcess({ flags: { role }, randomId: systemRuntime.id });
+    return examine(() => load(flags.role) ?? load('all')!);
+  },
+  startDevSystem: async (config, agents) => {
+    const { startSystem } = await import('../app.ts');
+    return startSystem({ ...config, work: { ...config.work, agents: [] } }, { agents: [...agents] });
+  },
+  startDemoSystem: async (options) => (await import('../start-demo.ts')).startDemo(options),
 });
 
 // What was written to a pipe may still be on its way; connections kept alive must not keep the process.

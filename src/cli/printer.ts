@@ -1,5 +1,5 @@
 import type { Io } from './io.ts';
-import { type Column, renderFacts, renderTable, type TableLook } from './table.ts';
+import { type Column, renderFacts, renderSentences, renderTable, type TableLook } from './table.ts';
 
 export const FORMATS = ['table', 'json', 'ndjson'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -19,7 +19,7 @@ export class Printer {
     if (this.format === 'json') this.json(rows);
     else if (this.format === 'ndjson') for (const row of rows) this.line(row);
     else if (rows.length === 0) this.note(none);
-    else this.#io.out(renderTable(rows, columns, this.#look));
+    else this.#io.out(renderTable(rows, columns, this.look));
   }
 
   /** Asked for one thing it prints that thing, asked for several a list of them. */
@@ -31,7 +31,12 @@ export class Printer {
   }
 
   facts(facts: readonly (readonly [name: string, value: string | undefined])[]): void {
-    this.#io.out(renderFacts(facts, this.#look));
+    this.#io.out(renderFacts(facts, this.look));
+  }
+
+  /** A table whose last column is a sentence, which goes on below itself where it does not fit. */
+  sentences<T>(rows: readonly T[], columns: readonly Column<T>[]): void {
+    this.#io.out(renderSentences(rows, columns, this.look));
   }
 
   /** One value as JSON: on one line as ndjson, else for reading. */
@@ -56,7 +61,7 @@ export class Printer {
     this.#io.err(`${message}\n`);
   }
 
-  get #look(): TableLook {
+  get look(): TableLook {
     return { columns: this.#io.outColumns, colors: this.#io.colors && this.#io.outColumns !== null };
   }
 }

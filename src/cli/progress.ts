@@ -13,7 +13,8 @@ export interface ProgressState {
   done: number;
   /** Null = not known; then `fraction` says how far it is. */
   total: number | null;
-  fraction: number;
+  /** Null = not known either: it is only counted. */
+  fraction: number | null;
   /** Such as `2 failed`. */
   note?: string | undefined;
 }
@@ -56,15 +57,21 @@ export class Progress {
 }
 
 export function progressBar(state: ProgressState, noun: string, elapsedMs: number): string {
-  const filled = Math.round(Math.min(1, Math.max(0, state.fraction)) * BAR_WIDTH);
-  return `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${progressText(state, noun, elapsedMs)}`;
+  const text = progressText(state, noun, elapsedMs);
+  return state.fraction === null ? text : `${progressMeter(state.fraction)} ${text}`;
+}
+
+export function progressMeter(fraction: number): string {
+  const filled = Math.round(Math.min(1, Math.max(0, fraction)) * BAR_WIDTH);
+  return `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}`;
 }
 
 export function progressText({ done, total, fraction, note }: ProgressState, noun: string, elapsedMs: number): string {
   const of = total === null ? '' : ` of ${total.toLocaleString('en')}`;
-  const parts = [`${done.toLocaleString('en')}${of} ${noun}`, `${Math.floor(fraction * 100)} %`];
+  const parts = [`${done.toLocaleString('en')}${of} ${noun}`];
+  if (fraction !== null) parts.push(`${Math.floor(fraction * 100)} %`);
   if (elapsedMs >= 1_000 && done > 0) parts.push(`${Math.round((done * 1_000) / elapsedMs).toLocaleString('en')}/s`);
-  if (elapsedMs >= 2_000 && fraction > 0.05 && fraction < 1) {
+  if (elapsedMs >= 2_000 && fraction !== null && fraction > 0.05 && fraction < 1) {
     parts.push(`${shortDuration((elapsedMs * (1 - fraction)) / fraction)} left`);
   }
   if (note) parts.push(note);

@@ -14,7 +14,12 @@ export interface RunningSystem {
   readonly ended: Promise<number>;
 }
 
-export type StartSystem = (config: Config) => Promise<RunningSystem>;
+export interface StartExtras {
+  /** A snapshot to begin with. */
+  restore?: string;
+}
+
+export type StartSystem = (config: Config, extras?: StartExtras) => Promise<RunningSystem>;
 
 /**
  * Runs a role until it is told to end: the first signal drains it, also while it is still starting, and the exit code is

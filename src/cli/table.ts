@@ -45,6 +45,40 @@ export function renderTable<T>(rows: readonly T[], wanted: readonly Column<T>[],
   return `${lines.join('\n')}\n`;
 }
 
+/** Like a table, without a header; the last column is a sentence and is not cut but goes on in lines below. */
+export function renderSentences<T>(rows: readonly T[], wanted: readonly Column<T>[], look: TableLook): string {
+  const columns = wanted.filter((column) => isFilled(rows, column));
+  const widths = columns.map(({ of }) => rows.reduce((most, row) => Math.max(most, widthOf(cellOf(of(row)))), 0));
+  const before = widths.slice(0, -1).reduce((sum, width) => sum + width + GAP.length, GAP.length);
+  const room = look.columns === null ? Number.POSITIVE_INFINITY : Math.max(SENTENCE_WIDTH_MIN, look.columns - before);
+  const lines = rows.flatMap((row) => {
+    const texts = columns.map((column) => cellOf(column.of(row)));
+    const head = texts.slice(0, -1).map((text, i) => {
+      const cell = text + ' '.repeat(widths[i]! - widthOf(text)) + GAP;
+      return styled(cell, look.colors ? columns[i]!.style?.(row) : undefined);
+    });
+    const [first, ...rest] = wrapped(texts.at(-1)!, room);
+    return [GAP + head.join('') + first, ...rest.map((text) => ' '.repeat(before) + text)];
+  });
+  return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+}
+
+const SENTENCE_WIDTH_MIN = 20;
+
+/** Broken between words, so that no line is wider than `width` but one with a single longer word. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && widthOf(longer) > width) {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line];
+}
+
 /** Names and values under each other, for one thing; values that are not there are left out. */
 export function renderFacts(
   facts: readonly (readonly [name: string, value: string | undefined])[],

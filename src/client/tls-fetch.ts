@@ -30,7 +30,10 @@ export function fetchOver(tls: ClientTls): typeof fetch {
       sent.once('response', (incoming) => resolve(responseOf(incoming)));
       sent.once('error', (error) => reject(signal?.aborted ? signal.reason : error));
       if (body === undefined || body === null || typeof body === 'string') sent.end(body ?? undefined);
-      else Readable.from(body as unknown as AsyncIterable<Uint8Array>).once('error', reject).pipe(sent);
+      else
+        Readable.from(body as unknown as AsyncIterable<Uint8Array>)
+          .once('error', reject)
+          .pipe(sent);
     });
 }
 

@@ -47,6 +47,17 @@ it('refuses a file that is not there, and a folder', async () => {
   await expect(loadAgents(['.'], folder)).rejects.toThrow('is not a file');
 });
 
+it('names every module that it refuses, not only the first', async () => {
+  await writeFile(join(folder, 'fine.mjs'), `export default ${agent('a')}`);
+  await writeFile(join(folder, 'empty.mjs'), '');
+  const refused = await loadAgents(['missing.mjs', 'fine.mjs', 'empty.mjs'], folder).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: 'AGENT_MODULE_REFUSED' });
+  expect((refused as Error).message.split('\n')).toEqual([
+    expect.stringContaining('missing.mjs does not exist'),
+    expect.stringContaining('empty.mjs exports nothing'),
+  ]);
+});
+
 it.skipIf((process.features as { typescript?: unknown }).typescript)(
   'says what Node lacks for TypeScript',
   async () => {

@@ -13,6 +13,8 @@ export interface Terminal {
   columns: number | null;
   colors: boolean;
   stdin: string;
+  interactive: boolean;
+  outGone: AbortSignal;
   cwd: string;
   /** Resolves when the signal is to be sent. */
   signals: { signal: StopSignal; after: Promise<unknown> }[];
@@ -23,6 +25,7 @@ export interface Terminal {
 /** Runs the program as a shell would, in this process: the same parser, commands and exit codes. */
 export async function cli(args: string[], terminal: Partial<Terminal> = {}): Promise<Ran & { exits: number[] }> {
   const { columns = null, colors = false, stdin = '', cwd = process.cwd(), signals = [], parts, url } = terminal;
+  const { interactive = false, outGone = new AbortController().signal } = terminal;
   const ran = { out: '', err: '', exits: [] as number[] };
   const io: Io = {
     out: (text) => {
@@ -37,6 +40,8 @@ export async function cli(args: string[], terminal: Partial<Terminal> = {}): Pro
     stdin: async function* () {
       yield Buffer.from(stdin);
     },
+    interactive,
+    outGone,
     cwd,
     onSignal: (fn) => {
       let on = true;
@@ -52,9 +57,12 @@ export async function cli(args: string[], terminal: Partial<Terminal> = {}): Pro
     runtime: systemRuntime,
     version: '1.2.3',
     loadConfig: () => null,
+    loadKeys: () => null,
     loadClientConfig: () => ({ url: url ?? 'http://127.0.0.1:1', apiKey: null }),
     startSystem: () => Promise.reject(new Error('no role is started here')),
     startDemoSystem: () => Promise.reject(new Error('no demo is started here')),
+    examine: () => Promise.resolve([]),
+    startDevSystem: () => Promise.reject(new Error('no system is started here')),
     ...parts,
   });
   return { code, ...ran };

@@ -1,21 +1,23 @@
-/** `workers`, `instances`, `queues` and `agents`: what the system consists of. */
+/** `workers`, `instances`, `queues` and `agents`: what the system consists of, and how to take parts out of use. */
 import type { Command } from 'commander';
 import type { Client } from '../../client/client.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { AgentCard } from '../../service/agent-catalog.ts';
 import type { InstanceView, QueueView, WorkerView } from '../../service/cluster-service.ts';
-import { examples, type Run, unlessInterrupted } from '../command.ts';
+import { examples, forEachId, type Run, unlessInterrupted } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
 import { shortDuration } from '../human.ts';
 import type { Column, Style } from '../table.ts';
 
 export function addFleetCommands(program: Command, run: Run): void {
-  list(program, run, {
+  const workers = list(program, run, {
     noun: 'workers',
     about: 'the processes that run attempts',
     read: (client) => client.workers(),
     columns: workerColumns,
     none: 'no worker is there; start one with "agent-system --role worker" and the same keys as the coordinators',
   });
+  addDrain(workers, run);
   list(program, run, {
     noun: 'instances',
     about: 'every process of the system, of whatever role',
@@ -23,13 +25,14 @@ export function addFleetCommands(program: Command, run: Run): void {
     columns: instanceColumns,
     none: 'no instance is registered',
   });
-  list(program, run, {
+  const queues = list(program, run, {
     noun: 'queues',
     about: 'how many tasks wait for each agent',
     read: (client) => client.queues(),
     columns: () => QUEUES,
     none: 'no agent is known yet, so there is no queue',
   });
+  addQueueActions(queues, run);
   list(program, run, {
     noun: 'agents',
     about: 'the agents that workers have registered',
@@ -47,21 +50,66 @@ interface ListSpec<T> {
   none: string;
 }
 
-function list<T>(program: Command, run: Run, { noun, about, read, columns, none }: ListSpec<T>): void {
+function list<T>(program: Command, run: Run, { noun, about, read, columns, none }: ListSpec<T>): Command {
   const help = examples(`${noun} list`, `${noun} list -o json`);
-  program
-    .command(noun)
-    .description(about)
-    .addHelpText('after', help)
+  const group = program.command(noun).description(about).addHelpText('after', help);
+  group
     .command('list')
     .description(`list ${about}`)
     .addHelpText('after', help)
     .action(() =>
       run(async ({ client, printer, runtime, signal }) => {
         printer.list(await unlessInterrupted(read(client), signal), columns(runtime), none);
-        return 0;
+        return EXIT.ok;
       }),
     );
+  return group;
+}
+
+function addDrain(workers: Command, run: Run): void {
+  workers
+    .command('drain')
+    .argument('<id...>', 'ids of workers')
+    .description('tell workers to take nothing more, to hand back what they have not started, and to end what runs')
+    .option('--reason <text>', 'why; stands in the log of the worker')
+    .addHelpText(
+      'after',
+      `${examples('workers drain w7', 'workers drain w7 --reason "new image"')}
+
+It stays drained until it is started anew; "agent-system workers list" shows when nothing runs on it any more.`,
+    )
+    .action((ids: string[], { reason }: { reason?: string }) =>
+      run(async (context) => {
+        const { printer, client } = context;
+        const { done, code } = await forEachId(ids, context, (id) => client.drain(id, reason));
+        printer.each(done, ids.length, (drained) => {
+          for (const { worker } of drained) printer.text(`${worker} is draining`);
+        });
+        return code;
+      }),
+    );
+}
+
+function addQueueActions(queues: Command, run: Run): void {
+  const actions = {
+    pause: 'assign nothing more of these agents; what runs goes on, and tasks are still taken in',
+    resume: 'assign tasks of these agents again',
+  } as const;
+  for (const [name, about] of Object.entries(actions) as [keyof typeof actions, string][]) {
+    queues
+      .command(name)
+      .argument('<agent...>', 'names of agents')
+      .description(about)
+      .addHelpText('after', examples(`queues ${name} echo`, `queues ${name} echo summarise`))
+      .action((agents: string[]) =>
+        run(async (context) => {
+          const { printer, client } = context;
+          const { done, code } = await forEachId(agents, context, (agent) => client[name](agent));
+          if (done.length > 0) printer.each(done, agents.length, (all) => printer.list(all, QUEUES, ''));
+          return code;
+        }),
+      );
+  }
 }
 
 const WORKER_STYLES: Record<WorkerView['state'], Style> = {

@@ -170,7 +170,7 @@ class Batch {
   }
 
   #show(): void {
-    const fraction = this.#fileBytes ? this.#bytesRead / this.#fileBytes : 0;
+    const fraction = this.#fileBytes ? this.#bytesRead / this.#fileBytes : null;
     const note = this.#refused > 0 ? `${this.#refused.toLocaleString('en')} refused` : undefined;
     this.#progress.update({ done: this.#submitted + this.#known, total: null, fraction, note });
   }
