@@ -35,18 +35,24 @@ describe('the README, followed with the packed package', () => {
     expect(await readFile(join(project.dir, 'report.html'), 'utf8')).toContain('README.md');
   });
 
-  it('compiles the library example with full checks, and it prints what it says', async () => {
-    await project.write('library.ts', blocksUnder('As a library', 'ts')[0]!);
+  it('compiles the library examples with full checks, and they print what they say', async () => {
+    const [library, events] = blocksUnder('As a library', 'ts');
+    await project.write('library.ts', library!);
+    await project.write('events.ts', events!);
+    await project.write('testing.ts', blocksUnder('Write an agent', 'ts')[0]!);
     await project.write('agents/shout.ts', blocksUnder('Write an agent', 'js')[0]!);
-    await project.write(
-      'tsconfig.json',
-      JSON.stringify({ compilerOptions: STRICT, include: ['library.ts', 'agents/*.ts'] }),
-    );
+    await project.write('tsconfig.json', JSON.stringify({ compilerOptions: STRICT, include: ['*.ts', 'agents/*.ts'] }));
     await promisify(execFile)(join(ROOT, 'node_modules/.bin/tsc'), ['-p', project.dir]).catch(({ stdout }) => {
       throw new Error(`the examples do not compile:\n${stdout}`);
     });
-    const { code, out } = await project.sh('node built/library.js');
-    expect({ code, first: out.split('\n')[0] }).toEqual({ code: 0, first: 'hi' });
+    for (const [program, prints] of [
+      ['library', 'hi'],
+      ['events', 'task.submitted true'],
+      ['testing', 'true HI 1'],
+    ]) {
+      const { code, out, err } = await project.sh(`node built/${program}.js`);
+      expect({ program, code, err, first: out.split('\n')[0] }).toEqual({ program, code: 0, err: '', first: prints });
+    }
   });
 
   it('runs the agent it shows, with .env.example as .env', async () => {
@@ -95,10 +101,10 @@ describe('the README, followed with the packed package', () => {
       expect(done.out).toMatch(/^\S+ +compute +completed +8 +1\/3 /m);
       expect(done.out).toMatch(/^worker-\S+ +ready +4 /m);
       expect(done.out).toContain('"agent": "echo"');
+      const here = (lines: string) =>
+        lines.replaceAll('http://127.0.0.1:8001', url!).replaceAll('curl -s', "curl -s -w '\\n'");
       const [calls] = blocksUnder('HTTP', 'sh');
-      const answered = await project.sh(
-        calls!.replaceAll('http://127.0.0.1:8001', url!).replaceAll('curl -s', "curl -s -w '\\n'"),
-      );
+      const answered = await project.sh(here(calls!));
       expect(answered).toMatchObject({ code: 0, err: '' });
       const [submitted, result] = answered.out
         .trim()
@@ -106,10 +112,24 @@ describe('the README, followed with the packed package', () => {
         .map((line) => JSON.parse(line));
       expect(submitted).toMatchObject({ agent: 'echo', priority: 8, key: 'order-77' });
       expect(result).toMatchObject({ state: 'completed', result: { text: 'hello' } });
+      for (const [heading, says] of MORE) {
+        const { code, out, err } = await project.sh(here(blocksUnder(heading, 'sh').join('')));
+        expect({ heading, code, err }).toMatchObject({ heading, code: 0 });
+        expect(out).toMatch(says);
+      }
       expect(await Promise.all([coordinator!, ...others].map((role) => role.end()))).toEqual([0, 0, 0]);
     });
   });
 });
+
+/** Sections whose blocks run against the three roles, with what it must print. */
+const MORE: [heading: string, says: RegExp][] = [
+  ['Commands', /^ok +version +agent-system /m],
+  ['Where and when a task runs', /"queueTimeoutMs":30000/],
+  ['Schedules', /^\S+ +compute +/m],
+  ['Snapshots', /./],
+  ['Secure it', /sha256:[^]*verifies/],
+];
 
 const STRICT = {
   module: 'nodenext',
