@@ -1,5 +1,6 @@
 --[[
-How much memory blocks of records take: for each block named, the bytes of its two hashes, as Redis counts them. A hash
+How much memory blocks of records take: for each block named, the bytes of its hashes, as Redis counts them, and of the
+payloads that are stored apart. A hash
 that is not compact is measured by a few of its fields, which is right on average and cheap for a block of any size.
 ]]
 --@include prelude
@@ -10,8 +11,13 @@ local function bytes_of(key)
   return call('MEMORY', 'USAGE', key, 'SAMPLES', SAMPLES) or 0
 end
 
+local function stored_apart(block)
+  local sum = 0
+  for _, bytes in ipairs(call('HVALS', base .. 'l:' .. block)) do sum = sum + bytes end
+  return sum
+end
+
 for at, block in ipairs(ARGV) do
-  -- Payloads that are kept apart from their record are to be added here.
-  sizes[at] = bytes_of(base .. 'm:' .. block) + bytes_of(base .. 'b:' .. block)
+  sizes[at] = bytes_of(base .. 'm:' .. block) + bytes_of(base .. 'b:' .. block) + stored_apart(block)
 end
 return sizes

@@ -8,10 +8,14 @@ command each and go out with `unpack`, and the events and winners of a post as o
 (`out` then holds a letter for it) the lists of unit numbers beside them are read and the losers left out.
 Numbers of units count from 0 in the order of the caller; `order` maps the order of this script to it ('' = the same).
 
-Letters: a already, c conflict, r not reserved, e exists, p repaired; nothing = written now.
+Large texts come beforehand, each under a key `out:` of its own with an end, and are only renamed here: a text that
+enters a script is copied and hashed, which takes five times as long as storing it.
+
+Letters: a already, c conflict, r not reserved, e exists, m missing (a large text), p repaired; nothing = written now.
 ]]
 --@include prelude
 --@include lanes
+--@include caps
 local MAIL_MAX, MAIL_TTL, EVENTS_MAX, QUARANTINE_MAX, RELEASED_TTL = 20000, 86400, 100000, 1000, 3600
 local EVENTS_BYTES_MAX = 32 * 1024 * 1024
 local sub = string.sub
@@ -61,7 +65,7 @@ end
 
 local function lost(number)
   local letter = out[number]
-  return letter == 'c' or letter == 'r' or letter == 'e'
+  return letter == 'c' or letter == 'r' or letter == 'e' or letter == 'm'
 end
 
 local touched, woke = {}, false
@@ -87,18 +91,59 @@ local SUFFIX = { s = '', i = 'i', t = 't', r = 'r' }
 
 -- What the units of a class have in common; set by `begin_class`.
 local expect, stands_at, meta, token, unique -- stands_at: length of `expect`, 0 for a creation
-local removing, clears, texts, suffixes, width
+local removing, clears, texts, suffixes, width, becomes_active
+local large -- a letter for each text that waits under `out:`: i, r
 
 local function begin_class()
   expect, meta, token, unique = ARGV[p], ARGV[p + 1], ARGV[p + 3], ARGV[p + 4] == '1'
-  local parts, runs = ARGV[p + 2], tonumber(ARGV[p + 5])
-  p = p + 6
+  local parts, runs = ARGV[p + 2], tonumber(ARGV[p + 6])
+  large = ARGV[p + 5]
+  p = p + 7
   stands_at, removing, clears = #expect, parts == 'D', sub(parts, -1) == 'R'
   texts = removing and 0 or (clears and #parts - 1 or #parts)
-  width = 1 + texts + (unique and 3 or 0)
+  width = 1 + texts + (unique and 3 or 0) + 2 * #large
+  becomes_active = not removing and string.find(meta, '^%d+ [ar] ') ~= nil
   suffixes = {}
   for k = 1, texts do suffixes[k] = SUFFIX[sub(parts, k, k)] end
   return runs
+end
+
+-- What was rejected instead of assigned leaves the caps that its taking has put it in.
+local rejected = {}
+local function reject(id)
+  local lane = string.match(call('HGET', base .. 'taken:' .. token, id), '^%S+ (.*)$')
+  local ids = rejected[lane] or {}
+  rejected[lane] = ids
+  ids[#ids + 1] = id
+end
+
+-- Name and length of each large text are the last arguments of a unit.
+local function large_texts_stand()
+  for at = p + width - 2 * #large, p + width - 2, 2 do
+    if call('STRLEN', base .. 'out:' .. ARGV[at]) ~= tonumber(ARGV[at + 1]) then return false end
+  end
+  return true
+end
+
+local function take_large_texts(block)
+  local field, at = ARGV[p], p + width - 2 * #large
+  for letter in string.gmatch(large, '.') do
+    local key = base .. 'p:' .. block .. field .. ':' .. letter
+    call('RENAME', base .. 'out:' .. ARGV[at], key)
+    call('PERSIST', key)
+    call('HSET', base .. 'l:' .. block, field .. letter, ARGV[at + 1])
+    at = at + 2
+  end
+end
+
+local function drop_large_texts(block, fields, letters)
+  local kept = base .. 'l:' .. block
+  if call('EXISTS', kept) == 0 then return end
+  for _, field in ipairs(fields) do
+    for letter in string.gmatch(letters, '.') do
+      if call('HDEL', kept, field .. letter) == 1 then call('UNLINK', base .. 'p:' .. block .. field .. ':' .. letter) end
+    end
+  end
 end
 
 -- Decides the unit whose arguments begin at `p`. One that wins leaves its reservation and takes its key at once.
@@ -112,6 +157,10 @@ local function wins(block, is)
   end
   if removing and not is then
     mark('a')
+    return false
+  end
+  if large ~= '' and not large_texts_stand() then
+    mark('m')
     return false
   end
   if token == '' and not unique then return true end
@@ -134,6 +183,7 @@ local function wins(block, is)
     ended[token] = list
     list[#list + 1] = id
     reserved[token][id] = nil
+    if not becomes_active then reject(id) end
   end
   return true
 end
@@ -145,6 +195,7 @@ local function remove_records(block, fields)
     for _, suffix in pairs(SUFFIX) do names[#names + 1] = field .. suffix end
   end
   call('HDEL', metas, unpack(fields))
+  drop_large_texts(block, fields, 'ir')
   send(names, 1, #names, 'HDEL', bodies)
   if call('EXISTS', metas) == 0 then
     call('DEL', bodies)
@@ -165,7 +216,11 @@ local function write_alone(block)
   else
     for k = 1, texts do call('HSET', bodies, field .. suffixes[k], ARGV[p + k]) end
   end
-  if clears then call('HDEL', bodies, field .. 'r') end
+  if clears then
+    call('HDEL', bodies, field .. 'r')
+    drop_large_texts(block, { field }, 'r')
+  end
+  if large ~= '' then take_large_texts(block) end
   if stands_at == 0 then call('ZADD', base .. 'blocks', 0, block) end
 end
 
@@ -189,7 +244,8 @@ local function write_run(block, n)
           bodies[b + 2] = ARGV[p + k]
           b = b + 2
         end
-        if clears then cleared[#cleared + 1] = field .. 'r' end
+        if clears then cleared[#cleared + 1] = field end
+        if large ~= '' then take_large_texts(block) end
       end
     end
     p = p + width
@@ -198,7 +254,11 @@ local function write_run(block, n)
   if removing then return remove_records(block, metas) end
   call('HSET', metas_key, unpack(metas))
   send(bodies, 1, b, 'HSET', bodies_key)
-  if #cleared > 0 then call('HDEL', bodies_key, unpack(cleared)) end
+  if #cleared > 0 then
+    drop_large_texts(block, cleared, 'r')
+    for i, field in ipairs(cleared) do cleared[i] = field .. 'r' end
+    call('HDEL', bodies_key, unpack(cleared))
+  end
   if stands_at == 0 then call('ZADD', base .. 'blocks', 0, block) end
 end
 
@@ -218,6 +278,10 @@ local function know_holder(index)
   if sub(index, 1, 5) == 'held:' then call('SADD', base .. 'holders', sub(index, 6)) end
 end
 
+local function note_freed(index)
+  if sub(index, 1, 4) == 'cap:' then freed[sub(index, 5)] = true end
+end
+
 local function change_index()
   local verb, lane, name, n, names = ARGV[p], ARGV[p + 1] == 'l', ARGV[p + 2], tonumber(ARGV[p + 3]), ARGV[p + 4]
   local width = verb == 'r' and 1 or 2
@@ -230,7 +294,9 @@ local function change_index()
   if lane then
     touched[name] = true
     woke = woke or verb == 'a'
-  elseif verb ~= 'r' then
+  elseif verb == 'r' then
+    note_freed(name)
+  else
     know_holder(name)
   end
 end
@@ -268,11 +334,17 @@ end
 -- True when a lane with tasks did not stand where it belongs, and only there: nobody would have looked at it in its turn.
 local looked = {}
 local function put_head_back(lane)
+  local place, cap = place_of(lane)
+  -- A cap that has places by now, of which nobody told the lane, is looked at once more.
+  if cap then freed[cap] = true end
   if touched[lane] or looked[lane] then return false end
   looked[lane] = true
-  local place, other = places_of(lane)
   local first = call('ZRANGE', base .. 'lane:' .. lane, 0, 0, 'WITHSCORES')[2]
-  if call('ZSCORE', place, lane) == first and not call('ZSCORE', other, lane) then return false end
+  local right = place ~= 'capped' or call('ZSCORE', base .. 'capwait:' .. cap, lane) == first
+  for _, one in ipairs({ 'heads', 'parked', 'capped' }) do
+    right = right and call('ZSCORE', base .. one, lane) == (one == place and first)
+  end
+  if right then return false end
   touched[lane] = true
   woke = true
   return true
@@ -283,7 +355,9 @@ local function repair_entry(id, exists, verb, lane, name, score, member)
   local key = base .. (lane and 'lane:' or '') .. name
   local changed
   if verb == 'r' then
+    if sub(name, 1, 4) == 'cap:' and not lane and is_reserved(id) then return false end
     changed = call('ZREM', key, member) == 1
+    if not lane then note_freed(name) end
   elseif not exists then
     return false
   elseif verb == 'm' then
@@ -305,13 +379,14 @@ local function repair_round()
   local units = tonumber(ARGV[p])
   p = p + 1
   for _ = 1, units do
-    local block, field, stands, n = ARGV[p], ARGV[p + 1], ARGV[p + 2], tonumber(ARGV[p + 3])
-    p = p + 4
+    local block, field, stands, reseal, n = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3], tonumber(ARGV[p + 4])
+    p = p + 5
     unit = unit + 1
     local stored = call('HGET', base .. 'm:' .. block, field)
     if stands == '' and stored or stands ~= '' and not (stored and sub(stored, 1, #stands) == stands) then
       mark('c')
     else
+      if stored and reseal ~= '' then call('HSET', base .. 'b:' .. block, field, reseal) end
       local repaired = stored and call('ZADD', base .. 'blocks', 'NX', 0, block) or 0
       for i = 0, n - 1 do
         local verb, lane, name, score, member = unpack(ARGV, p + i * 5, p + i * 5 + 4)
@@ -411,7 +486,9 @@ for token, ids in pairs(ended) do
   send(ids, 1, #ids, 'HDEL', base .. 'taken:' .. token)
   if next(reserved[token]) == nil then call('ZREM', base .. 'takes', token) end
 end
+for lane, ids in pairs(rejected) do leave_caps(ids, lane) end
 settle(touched)
+woke = release_places(freed) or woke
 write_events()
 if woke then wake('q', '1') end
 local cursor = move_cursor()

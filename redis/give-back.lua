@@ -3,6 +3,7 @@ Puts reserved tasks of token ARGV[1] back into their lanes: those named in ARGV[
 ]]
 --@include prelude
 --@include lanes
+--@include caps
 --@include records
 --@include reservations
 local token, key = ARGV[1], base .. 'taken:' .. ARGV[1]
@@ -21,4 +22,4 @@ end
 local touched = {}
 local _, back = put_back(token, held, touched)
 settle(touched)
-if back then wake('q', '1') end
+if release_places(freed) or back then wake('q', '1') end

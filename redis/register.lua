@@ -3,6 +3,7 @@ Registers an instance (shard 0). ARGV: id, nonce, milliseconds after which an en
 be dead, text of the instance, text of its facts. The entry is `incarnation startedAt text`: no text is parsed here.
 ]]
 --@include prelude
+--@include tell
 local id, nonce, ttl, dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -25,4 +26,5 @@ entry = string.format('%d-%s %d %s', last, nonce, now, '') .. ARGV[5]
 call('HSET', base .. 'instances', id, entry)
 call('HSET', base .. 'facts', id, ARGV[6])
 call('ZADD', base .. 'seen', now, id)
+tell('instance.registered', id, ARGV[5])
 return { time, '', entry, ARGV[6] }

@@ -8,15 +8,22 @@ turns out stale (no record, or not queued) the merge is done again with a look a
 --@include prelude
 --@include order
 --@include lanes
+--@include caps
 --@include records
 --@include reservations
 local OTHERS_MAX = 1000 -- other live reservations that are looked through for the tasks taken here
 local TIES_MAX = 10000 -- heads of one score that are looked through for the place to go on from
 local STALE_MAX = 5000 -- stale entries dropped in one call
+local FREE_CAPS_MAX, FREE_SLICE = 100, 100 -- caps with places that are looked at, and lanes that each of them puts back
 local token, max, urgent_max, lanes_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local after_lane, after_score, lasting = ARGV[5], ARGV[6], tonumber(ARGV[7])
-local caps = {}
-for at = 8, #ARGV, 2 do caps[ARGV[at]] = tonumber(ARGV[at + 1]) end
+local unknown_max, agents = tonumber(ARGV[8]), tonumber(ARGV[9])
+local caps, requires = {}, {} -- by agent, and by `agent|r=requirements`
+for at = 10, #ARGV, 2 do
+  local bounds = at < 10 + 2 * agents and caps or requires
+  bounds[ARGV[at]] = tonumber(ARGV[at + 1])
+end
+local unknown, told = {}, {} -- what lanes require that the caller did not name
 
 local time = call('TIME')
 local now = milliseconds(time)
@@ -40,7 +47,7 @@ local function answer(tasks, next_lane, next_score)
   end
   for at = 1, #blocks do bodies[at] = call('HMGET', base .. 'b:' .. blocks[at], unpack(groups[blocks[at]])) end
   local columns = { time[1], time[2], ids, tasks.metas, tasks.scores, tasks.lanes, blocks, bodies }
-  columns[9], columns[10] = next_lane or false, next_score or false
+  columns[9], columns[10], columns[11] = next_lane or false, next_score or false, unknown
   return columns
 end
 
@@ -52,7 +59,7 @@ local function standing()
     local score, lane = string.match(held[at + 1], '^(%S+) (.*)$')
     found[#found + 1] = { id = held[at], score = score, lane = lane, number = tonumber(score) }
   end
-  local tasks = { ids = {}, scores = {}, lanes = {}, metas = {} }
+  local tasks, gone_lanes, gone_metas = { ids = {}, scores = {}, lanes = {}, metas = {} }, {}, {}
   if #found == 0 then return tasks end
   table.sort(found, function(a, b)
     if a.number ~= b.number then return a.number < b.number end
@@ -66,8 +73,10 @@ local function standing()
       tasks.ids[n], tasks.scores[n], tasks.lanes[n], tasks.metas[n] = task.id, task.score, task.lane, metas[at]
     else
       gone[#gone + 1] = task.id
+      gone_lanes[#gone], gone_metas[#gone] = task.lane, metas[at]
     end
   end
+  leave_caps_unless_active(gone, gone_lanes, gone_metas)
   send(gone, 1, #gone, 'HDEL', key)
   if #tasks.ids == 0 then call('ZREM', base .. 'takes', token) end
   return tasks
@@ -87,6 +96,23 @@ local function start()
   return rank
 end
 
+-- What the lane requires of a worker, as `agent|r=requirements`; nil when nothing.
+local function demand_of(lane, agent)
+  -- Behind the agent, because a tenant may well be called `r=`.
+  local at = string.find(lane, '|r=', (string.find(lane, '|', 1, true) or 0) + 1, true)
+  if at then return agent .. string.sub(lane, at) end
+end
+
+-- Whether the demand may be served; one that the caller does not know is told to it.
+local function serves(demand)
+  local bound = requires[demand]
+  if not bound and not told[demand] and #unknown < unknown_max then
+    told[demand] = true
+    unknown[#unknown + 1] = demand
+  end
+  return (bound or 0) > 0
+end
+
 -- The lanes that may be served, in order of their heads; and the place to go on from, if there are more.
 local function open_lanes()
   local first = start()
@@ -96,9 +122,14 @@ local function open_lanes()
     local lane = heads[at]
     local agent, urgent = agent_of(lane), string.sub(lane, 1, 1) == '!'
     if (caps[agent] or 0) > 0 and (urgent_max > 0 or not urgent) then
-      local score = heads[at + 1]
-      local opened = { name = lane, agent = agent, urgent = urgent, first = tonumber(score), entries = {}, read = 0 }
-      lanes[#lanes + 1] = opened
+      local demand = demand_of(lane, agent)
+      if not demand or serves(demand) then
+        local score = heads[at + 1]
+        local opened = { name = lane, agent = agent, urgent = urgent, first = tonumber(score), entries = {}, read = 0 }
+        opened.demand = demand
+        opened.bounds = bounds_of(lane)
+        lanes[#lanes + 1] = opened
+      end
     end
   end
   if #heads > 2 * lanes_max and lanes_max > 0 then return lanes, heads[2 * lanes_max - 1], heads[2 * lanes_max] end
@@ -143,11 +174,23 @@ local function drop_first(heap)
   if #heap > 0 then sift(heap, 1) end
 end
 
+local rooms = {} -- places of caps when this take began
+
+local function has_place(bounds, of_cap)
+  for at = 1, #bounds do
+    local cap = bounds[at]
+    local room = rooms[cap] or room_of(cap)
+    rooms[cap] = room
+    if (of_cap[cap] or 0) >= room then return false end
+  end
+  return true
+end
+
 -- One merge. `good(id)` says whether an entry counts; each lane remembers how many of its entries it used up.
 local function merge(lanes, good)
   local ids, scores, names, n = {}, {}, {}, 0
-  local of_agent, urgent, stale = {}, 0, 0
-  local heap = {}
+  local of_agent, of_demand, urgent, stale = {}, {}, 0, 0
+  local heap, of_cap = {}, {}
   for at, lane in ipairs(lanes) do
     lane.used, lane.score, lane.id = 0, lane.first, ''
     heap[at] = lane -- in order of score, hence a heap
@@ -155,8 +198,10 @@ local function merge(lanes, good)
   local count = #lanes == 1 and max or math.min(max, math.max(16, math.ceil(2 * max / math.max(1, #lanes))))
   while n < max and #heap > 0 and stale < STALE_MAX do
     local lane = heap[1]
-    local agent = lane.agent
+    local agent, demand = lane.agent, lane.demand
     local served = (of_agent[agent] or 0) < caps[agent] and (urgent < urgent_max or not lane.urgent)
+    if demand and served then served = (of_demand[demand] or 0) < requires[demand] end
+    if served and lane.bounds then served = has_place(lane.bounds, of_cap) end
     if not served or not fill(lane, lane.used + 1, count) then
       drop_first(heap)
     else
@@ -171,7 +216,9 @@ local function merge(lanes, good)
           n = n + 1
           ids[n], scores[n], names[n] = id, score, lane.name
           of_agent[agent] = (of_agent[agent] or 0) + 1
+          if demand then of_demand[demand] = (of_demand[demand] or 0) + 1 end
           if lane.urgent then urgent = urgent + 1 end
+          for _, cap in ipairs(lane.bounds or {}) do of_cap[cap] = (of_cap[cap] or 0) + 1 end
         else
           stale = stale + 1
         end
@@ -228,10 +275,32 @@ local function reserve(tasks)
   call('ZADD', base .. 'takes', now + lasting, token)
 end
 
+-- Lanes that were looked at and have no place left wait at the first cap that is full.
+local function let_full_wait(lanes, touched)
+  local full = {}
+  for _, lane in ipairs(lanes) do
+    for _, cap in ipairs(lane.bounds or {}) do
+      if full[cap] == nil then full[cap] = room_of(cap) <= 0 end
+      if full[cap] then
+        let_wait(lane.name, cap)
+        touched[lane.name] = true
+        break
+      end
+    end
+  end
+end
+
+local function caps_with_places()
+  local caps = {}
+  for _, cap in ipairs(call('ZRANGE', base .. 'capfree', 0, FREE_CAPS_MAX - 1)) do caps[cap] = true end
+  return caps
+end
+
 expire_reservations(now)
 local held = standing()
 if #held.ids > 0 then
   reserve(held)
+  if release_places(freed) then wake('q', '1') end
   return answer(held)
 end
 
@@ -243,10 +312,15 @@ for _, lane in ipairs(lanes) do
   -- A head without a lane should not be; settling removes it.
   if lane.used > 0 or (lane.ended and lane.read == 0) then touched[lane.name] = true end
 end
-settle(touched)
 if #picked.ids > 0 then
   leave_others(picked)
   reserve(picked)
+  enter_caps(picked.ids, picked.lanes)
 end
+let_full_wait(lanes, touched)
+settle(touched)
+local back = release_places(freed)
+if #picked.ids < max then back = release_places(caps_with_places(), FREE_SLICE) or back end
+if back then wake('q', '1') end
 if #picked.ids >= max then next_lane, next_score = nil, nil end
 return answer(picked, next_lane, next_score)

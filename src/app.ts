@@ -7,8 +7,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { openAccess, watchAccess } from './access-files.ts';
 import { builtInAgents } from './agent/built-in.ts';
 import type { Agent } from './agent/define-agent.ts';
+import { configuredHttpAgents } from './agent/http/configured-agents.ts';
 import { loadAgents } from './agent/load-agents.ts';
 import { AgentRegistry } from './agent/registry.ts';
 import { type Api, createApi } from './api/server.ts';
@@ -18,28 +20,36 @@ import type { Config } from './config/load.ts';
 import { policyOf } from './config/policy.ts';
 import type { Role } from './config/role.ts';
 import { ConfigurationError } from './errors.ts';
-import { FleetView } from './fleet/fleet-view.ts';
 import { RegistrationKeeper } from './fleet/registration.ts';
 import { type GateState, StoreGate } from './fleet/store-gate.ts';
 import { healthOf, type ProcessState, readinessOf, statusOf } from './health.ts';
+import { KEPT_GENERATION, keptKey } from './kept-key.ts';
+import { openKeyRing, watchKeyFile } from './key-file.ts';
 import { listenOn } from './listen.ts';
-import { type KeyRing, keyRing, keyRingFromSecret } from './message/keys.ts';
+import { type KeyRing, keyRingFromSecret } from './message/keys.ts';
+import { workerPrincipal } from './message/principals.ts';
+import type { KeySet, RotatingKeyRing } from './message/rotating-key-ring.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createObserver } from './observability/observe.ts';
-import { makeStore, openStore } from './open-store.ts';
+import { createTextRedactor, type Secret } from './observability/redact.ts';
+import { commandHooks, makeStore, openStore } from './open-store.ts';
+import { restoreFile } from './restore-file.ts';
 import { Roles, type WorkerShape } from './roles.ts';
 import type { Observation, Observe } from './runtime/observer.ts';
 import { systemRuntime } from './runtime/system-runtime.ts';
+import { secretsOf, secretsOfKeys, secretsOfPem } from './secrets-of.ts';
 import { AgentCatalog } from './service/agent-catalog.ts';
-import { ClusterService } from './service/cluster-service.ts';
 import { EventFeed } from './service/event-feed.ts';
-import { TaskService } from './service/task-service.ts';
+import { ForwardingSender } from './service/send-forward.ts';
+import type { Sending } from './service/send-service.ts';
 import { Waiters } from './service/waiters.ts';
+import { makeServices, type Services } from './services.ts';
 import type { Store, StoreCheck } from './store/store.ts';
 import { StoreClock } from './store/store-clock.ts';
 import { watchStore } from './store-watch.ts';
 import type { SystemPolicy } from './task/policy.ts';
+import { tellOfJournal } from './tell-of-journal.ts';
 import { VERSION } from './version.ts';
 import type { Heart, HeartSettings } from './worker/heart.ts';
 import { startHeartbeatLoop } from './worker/heartbeat-loop.ts';
@@ -55,6 +65,8 @@ export interface SystemExtras {
   logger?: Logger;
   /** False: no HTTP at all. Default true. */
   listen?: boolean;
+  /** A snapshot that is put into the store, which must be empty, before any role starts. */
+  restore?: string | undefined;
   onObservation?: Observe;
   /** Stands between everything and the store, so that a test can spoil what is stored. */
   wrapStore?: (store: Store) => Store;
@@ -73,6 +85,8 @@ export interface RunningSystem {
   readonly ready: Promise<void>;
   /** Resolves with an exit code when the system has ended, by `stop` (0) or by itself. */
   readonly ended: Promise<number>;
+  /** The workers here have these agents from now on, beside the built-in ones; those that run go on as they are. */
+  replaceAgents(agents: readonly Agent[]): Promise<void>;
   /** Drains and ends. */
   stop(): Promise<void>;
 }
@@ -87,6 +101,10 @@ export async function startSystem(config: Config, extras: SystemExtras = {}): Pr
 interface Parts {
   agents: AgentRegistry;
   keys: KeyRing;
+  /** The same ring where it can change; null with the key that an embedded store is given. */
+  rotating: RotatingKeyRing | null;
+  /** Kept out of the log. */
+  secrets: Secret[];
   store: Store;
   logger: Logger;
   metrics: Metrics;
@@ -94,9 +112,7 @@ interface Parts {
 }
 
 async function makeParts(config: Config, extras: SystemExtras): Promise<Parts> {
-  const { apiKey, metricsToken } = config.access;
-  const generations = config.keys?.generations ?? [];
-  const secrets = [...generations.map(({ secret }) => secret), config.redis?.password, apiKey, metricsToken];
+  const secrets = secretsOf(config);
   const logger =
     extras.logger ?? createLogger({ ...config.log, secrets, base: { instance: config.id, role: config.role } });
   const metrics = createMetrics({
@@ -109,13 +125,22 @@ async function makeParts(config: Config, extras: SystemExtras): Promise<Parts> {
     listener(observation);
     extras.onObservation?.(observation);
   };
-  const agents = new AgentRegistry([...builtInAgents]);
+  const agents = new AgentRegistry(ownAgents(config));
   for (const agent of await loadAgents(config.work.agents, process.cwd())) agents.add(agent);
   for (const agent of extras.agents ?? []) agents.add(agent);
-  const keys = config.keys ? keyRing(config.keys.generations) : keyRingFromSecret(randomBytes(MEMORY_KEY_BYTES));
+  const rotating = config.keys ? openKeyRing(config.keys, systemRuntime) : null;
+  const ownKey = rotating ? null : await ownKeyOf(config);
+  if (ownKey !== null) secrets.push(ownKey);
+  const keys = rotating ?? keyRingFromSecret(ownKey!, config.journal ? KEPT_GENERATION : undefined);
   const { onCommand, onConnection } = metrics.storeHooks;
+  const told = commandHooks(observe);
   const made = await makeStore(config, systemRuntime, {
-    onCommand,
+    onNews: (news) => tellOfJournal(news, logger),
+    onCommand: (command, seconds, facts) => {
+      onCommand(command, seconds, facts);
+      if (logger.isLevelEnabled('debug')) told.onCommand(command, seconds, facts);
+    },
+    onRetry: told.onRetry,
     onConnection: (change) => {
       onConnection(change);
       const where = `connection for ${change.purpose}`;
@@ -124,7 +149,18 @@ async function makeParts(config: Config, extras: SystemExtras): Promise<Parts> {
     },
   });
   const store = extras.wrapStore?.(made) ?? made;
-  return { agents, keys, store, logger, metrics, observe };
+  return { agents, keys, rotating, secrets, store, logger, metrics, observe };
+}
+
+/** Of an embedded store that was given no key. */
+async function ownKeyOf({ journal }: Config): Promise<string | Uint8Array> {
+  const fresh = randomBytes(MEMORY_KEY_BYTES);
+  return journal ? keptKey(journal.folder, fresh) : fresh;
+}
+
+/** Those that need no module. */
+function ownAgents({ work, limits }: Config): Agent[] {
+  return [...builtInAgents, ...configuredHttpAgents(work.http, limits.maxPayloadBytes)];
 }
 
 class System implements RunningSystem {
@@ -135,8 +171,9 @@ class System implements RunningSystem {
   readonly #gate: StoreGate;
   readonly #clock = new StoreClock(systemRuntime);
   readonly #waiters = new Waiters();
-  readonly #tasks: TaskService | null;
-  readonly #cluster: ClusterService | null;
+  readonly #services: Services | null;
+  readonly #send: Sending;
+  readonly #catalog: AgentCatalog;
   readonly #feed: EventFeed | null;
   readonly #startedAt = systemRuntime.now();
   readonly #opening = new AbortController();
@@ -173,25 +210,43 @@ class System implements RunningSystem {
     const clock = this.#clock;
     const waiters = this.#waiters;
     const catalog = new AgentCatalog(store, runtime);
+    this.#catalog = catalog;
     const serves = config.role === 'coordinator' || config.role === 'all';
     const durability = () => this.#check?.durability ?? 'memory';
-    this.#tasks = serves
-      ? new TaskService({ store, keys, clock, runtime, policy, catalog, waiters, observe, durability })
+    this.#services = serves
+      ? makeServices({
+          store,
+          keys,
+          clock,
+          runtime,
+          policy,
+          catalog,
+          waiters,
+          observe,
+          durability,
+          id: config.id,
+          stepDown: (o) => this.roles?.coordinator?.stepDown(o) ?? [],
+          describeStore: () => this.#check?.description ?? null,
+        })
       : null;
-    const view = new FleetView({ store, keys, clock, observe, policy });
-    const heartbeats = () => view.look();
-    this.#cluster = serves ? new ClusterService({ store, runtime, policy, catalog, heartbeats }) : null;
+    // One that runs on its own speaks in its own name, the others as what they are.
+    const principal = config.role === 'worker' ? workerPrincipal(config.id) : 'distributors';
+    this.#send =
+      this.#services?.send ??
+      new ForwardingSender({ store, keys, clock, runtime, policy, observe, catalog, principal, id: config.id });
     this.#feed = serves
       ? new EventFeed({
           store,
           shards: policy.shards,
           runtime,
           observe,
-          onChanges: (changes) => this.#changed(changes),
+          onChanges: (changes) => {
+            this.#changed(changes);
+            this.#services?.events.heard();
+          },
         })
       : null;
-    this.client =
-      this.#tasks && this.#cluster ? localClient({ tasks: this.#tasks, cluster: this.#cluster, runtime }) : null;
+    this.client = this.#services && localClient({ ...this.#services, runtime });
   }
 
   get id(): string {
@@ -212,7 +267,14 @@ class System implements RunningSystem {
     if (this.#extras.listen !== false) await this.#listen();
     logger.info({ version: VERSION, url: this.url }, 'Started');
     this.#observeSelf();
+    this.#watchKeys();
     void this.#open();
+  }
+
+  async replaceAgents(agents: readonly Agent[]): Promise<void> {
+    this.#parts.agents.replace([...ownAgents(this.#config), ...agents]);
+    await this.roles?.agentsChanged();
+    await this.#catalog.reload();
   }
 
   stop(): Promise<void> {
@@ -225,6 +287,7 @@ class System implements RunningSystem {
   async #open(): Promise<void> {
     try {
       await this.#openStore();
+      await this.#restore();
       this.#feed?.start();
       await this.#startRoles();
       this.#gate.watch();
@@ -252,6 +315,26 @@ class System implements RunningSystem {
     this.#checked(check);
     this.#policy.deployment = identity.uuid;
     this.#gate.open(identity);
+  }
+
+  /** @throws ConfigurationError when there is no such file, it is refused, or the store holds other tasks */
+  async #restore(): Promise<void> {
+    const { restore: path } = this.#extras;
+    if (path === undefined) return;
+    const { store, keys, logger } = this.#parts;
+    const { signal } = this.#opening;
+    const options = { store, keys, runtime: systemRuntime, policy: this.#policy, signal };
+    const { snapshot, ...done } = await restoreFile(path, options);
+    logger.info({ file: path, takenAt: snapshot.takenAt, digest: snapshot.digest, ...done }, 'Snapshot restored');
+  }
+
+  #watchKeys(): void {
+    const { rotating: ring, secrets, observe } = this.#parts;
+    const { keys } = this.#config;
+    if (ring === null || keys === null) return;
+    const { signal } = this.#opening;
+    const onKeys = (found: KeySet) => void secrets.push(...secretsOfKeys(found));
+    void watchKeyFile({ keys, ring, runtime: systemRuntime, signal, observe, onKeys });
   }
 
   #watchStore(): Promise<void> {
@@ -284,7 +367,13 @@ class System implements RunningSystem {
       workers: this.#extras.workers ?? [{ id: this.#workerId(), slots: this.#config.work.slots }],
       register: (id, role, facts) => this.#register(id, role, facts),
       makeHeart: (settings) => this.#makeHeart(settings),
+      redact: createTextRedactor(this.#parts.secrets),
       onCommitted: (task) => this.#waiters.tell(task.id, task.state),
+      admit: this.#services ? (submit) => this.#services!.admit.admit(submit) : undefined,
+      onDrained: () => {
+        if (this.role === 'worker') void this.stop();
+      },
+      fireSchedules: async (shard) => this.#services?.schedules.fireDue(shard) ?? 0,
       onFatal: (code, error) => this.#fail(code, error),
     });
     this.roles = roles;
@@ -334,7 +423,9 @@ class System implements RunningSystem {
     if (this.#config.redis === null || !compiled) {
       return startHeartbeatLoop(settings, { store: this.#gate.store, keys, runtime });
     }
-    return startHeartbeatThread({ entry, workerData: { config: this.#config, settings }, runtime });
+    const { logger, observe } = this.#parts;
+    const workerData = { config: this.#config, settings, tellsCommands: logger.isLevelEnabled('debug') };
+    return startHeartbeatThread({ entry, workerData, runtime, onTold: observe });
   }
 
   // Changes
@@ -382,6 +473,7 @@ class System implements RunningSystem {
     logger.info({ drainMs: this.#config.time.drainTimeoutMs }, 'Draining');
     await this.roles?.stop(code === 0 ? this.#config.time.drainTimeoutMs : 0);
     await this.#api?.close();
+    this.#services?.events.stop();
     await this.#feed?.stop();
     await this.#gate.stop();
     await store.close();
@@ -393,21 +485,39 @@ class System implements RunningSystem {
 
   async #listen(): Promise<void> {
     const { observe, metrics } = this.#parts;
-    const { access, host, port, portIsDefault } = this.#config;
+    const { access, tls, host, port, portIsDefault } = this.#config;
+    const parts = openAccess(this.#config, systemRuntime);
     const context = {
-      tasks: this.#tasks,
-      cluster: this.#cluster,
+      tasks: this.#services?.tasks ?? null,
+      cluster: this.#services?.cluster ?? null,
+      schedules: this.#services?.schedules ?? null,
+      services: this.#services,
+      send: this.#send,
       health: () => healthOf(this.#state()),
       readiness: () => readinessOf(this.#state()),
       status: () => statusOf(this.#state()),
       metrics: () => metrics.render(),
-      access: { apiKey: access.apiKey, metricsToken: access.metricsToken },
+      access: parts,
+      tls: tls?.pem ?? null,
+      rateLimit: access.rateLimit,
+      trustProxy: access.trustProxy,
       limits: { maxPayloadBytes: this.#policy.maxPayloadBytes },
       runtime: systemRuntime,
       observe,
     };
     const api = createApi(context);
     this.#api = api;
+    watchAccess({
+      config: this.#config,
+      parts,
+      replaceTls: (pem) => {
+        this.#parts.secrets.push(...secretsOfPem(pem.key));
+        api.replaceTls(pem);
+      },
+      runtime: systemRuntime,
+      signal: this.#opening.signal,
+      observe,
+    });
     const mayMove = portIsDefault && (this.role === 'worker' || this.role === 'distributor');
     this.url = await listenOn(api, { host, port, mayMove }, this.#parts.logger);
   }
@@ -419,7 +529,7 @@ class System implements RunningSystem {
       version: VERSION,
       phase: this.#phase,
       uptimeMs: systemRuntime.now() - this.#startedAt,
-      connected: store.kind === 'redis' ? store.connected : null,
+      connected: store.kind === 'redis' || !store.connected ? store.connected : null,
       gate: this.#gate.state,
       check: this.#check,
       roles: this.roles,
@@ -429,10 +539,10 @@ class System implements RunningSystem {
   #observeSelf(): void {
     const { metrics } = this.#parts;
     metrics.watch({
-      connected: () => this.#state().connected,
+      connected: () => (this.#config.redis === null ? null : this.#state().connected),
       owned: () => this.roles?.coordinator?.owned().map(({ shard }) => shard) ?? [],
       workers: () => this.roles?.workers.map((worker) => worker.stats()) ?? [],
-      cluster: this.#cluster,
+      cluster: this.#services?.cluster ?? null,
     });
   }
 }

@@ -10,7 +10,7 @@ export interface ProcessState {
   version: string;
   phase: 'starting' | 'running' | 'draining';
   uptimeMs: number;
-  /** Null on the embedded store. */
+  /** Null on the embedded store, but false while its journal cannot be written. */
   connected: boolean | null;
   gate: GateState;
   /** Null until the store has been checked. */
@@ -30,7 +30,7 @@ export function healthOf(state: ProcessState): HealthView {
     role: config.role,
     agent_status: agentStatus(state),
     uptime: Math.round(state.uptimeMs / 1_000),
-    redis_connected: connected,
+    redis_connected: config.redis === null ? null : connected,
     is_leader: roles?.coordinator?.isLeader ?? false,
     is_running: state.phase === 'running',
     version,
@@ -68,8 +68,11 @@ function agentStatus({ phase, roles }: ProcessState): HealthView['agent_status']
 }
 
 /** A list of its own: callers add to it. */
-function storeReasons({ gate, connected, check }: ProcessState): string[] {
-  if (connected === false) return ['Redis is away: it is being tried again'];
+function storeReasons({ config, gate, connected, check }: ProcessState): string[] {
+  if (connected === false) {
+    const what = config.redis ? 'Redis is away' : 'the journal in DATA_DIR cannot be written';
+    return [`${what}: it is being tried again`];
+  }
   if (check === null) return ['the store has not been checked yet'];
   return gate.open ? [...check.problems] : [gate.reason];
 }

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from './config/load.ts';
 import { AgentSystemError, ConfigurationError } from './errors.ts';
+import type { Observe } from './runtime/observer.ts';
 import { pause, type Runtime } from './runtime/runtime.ts';
+import type { JournalNews } from './store/memory/journal/journal.ts';
 import { createMemoryStore } from './store/memory/memory-store.ts';
 import { patiently } from './store/patience.ts';
+import type { OnCommand, OnRetry } from './store/redis/connect.ts';
 import { STORE_SCHEMA, type Store, type StoreCheck, type StoreIdentity } from './store/store.ts';
 
 const IDENTITY_LOOK_MS = 500;
@@ -12,8 +15,11 @@ const TELL_EVERY_MS = 10_000;
 
 /** Makes the store that the configuration names, without reaching for it yet. The server's client is loaded on demand. */
 export async function makeStore(config: Config, runtime: Runtime, hooks: StoreHooks = {}): Promise<Store> {
-  const { redis, limits, id } = config;
-  if (redis === null) return createMemoryStore({ runtime, shards: limits.shards });
+  const { redis, journal, limits, id } = config;
+  if (redis === null) {
+    const { onNews } = hooks;
+    return createMemoryStore({ runtime, shards: limits.shards, journal: journal ? { ...journal, onNews } : undefined });
+  }
   const { createRedisStore } = await import('./store/redis/redis-store.ts');
   const known = new Set<string>();
   return createRedisStore({
@@ -25,7 +31,9 @@ export async function makeStore(config: Config, runtime: Runtime, hooks: StoreHo
     maxConnections: redis.maxConnections,
     requireAof: redis.requireAof,
     allowUnsafe: redis.allowUnsafe,
+    wait: redis.wait,
     onCommand: hooks.onCommand,
+    onRetry: hooks.onRetry,
     onConnection: (state, name) => {
       if (state === 'closed') return;
       hooks.onConnection?.({
@@ -37,8 +45,20 @@ export async function makeStore(config: Config, runtime: Runtime, hooks: StoreHo
   });
 }
 
+/** Tells of every command and retry; there are several to a task, so only where somebody wants to know. */
+export function commandHooks(observe: Observe): { onCommand: OnCommand; onRetry: OnRetry } {
+  return {
+    onCommand: (command, seconds, { key: place, address, code, waits }) =>
+      observe({ type: 'store.command', command, place, address, ms: Math.round(seconds * 1e5) / 100, code, waits }),
+    onRetry: (what, tried, waitMs, reason) => observe({ type: 'store.retry', what, tried, waitMs, reason }),
+  };
+}
+
 export interface StoreHooks {
-  onCommand?: (command: string, seconds: number) => void;
+  /** Of the journal of an embedded store. */
+  onNews?: (news: JournalNews) => void;
+  onCommand?: OnCommand;
+  onRetry?: OnRetry;
   onConnection?: (change: { purpose: string; state: 'connected' | 'lost' | 'reconnected' }) => void;
 }
 
@@ -78,7 +98,7 @@ export async function openStore(options: OpenOptions): Promise<OpenedStore> {
   const check = await patiently(() => store.check(), patience).catch(asRefusal);
   if (check.problems.length > 0) throw new ConfigurationError(check.problems);
   const identity = await patiently(() => identityOf(options), patience).catch(asRefusal);
-  const problems = identityProblems(identity, options.shards);
+  const problems = identityProblems(identity, options);
   if (problems.length > 0) throw new ConfigurationError(problems);
   return { check, identity };
 }
@@ -108,16 +128,17 @@ async function identityOf({
   }
 }
 
-function identityProblems(identity: StoreIdentity, shards: number): string[] {
+function identityProblems(identity: StoreIdentity, { shards, store }: OpenOptions): string[] {
+  const another = store.kind === 'redis' ? 'another REDIS_KEY_PREFIX' : 'another DATA_DIR';
   const problems: string[] = [];
   if (identity.schema !== STORE_SCHEMA) {
     problems.push(
-      `the store holds schema ${identity.schema}, this version works with ${STORE_SCHEMA}: run the version that wrote it, or another REDIS_KEY_PREFIX`,
+      `the store holds schema ${identity.schema}, this version works with ${STORE_SCHEMA}: run the version that wrote it, or ${another}`,
     );
   }
   if (identity.shards !== shards) {
     problems.push(
-      `the store was set up with SHARDS=${identity.shards}, SHARDS is ${shards} here: set SHARDS=${identity.shards}, or another REDIS_KEY_PREFIX`,
+      `the store was set up with SHARDS=${identity.shards}, SHARDS is ${shards} here: set SHARDS=${identity.shards}, or ${another}`,
     );
   }
   return problems;

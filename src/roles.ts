@@ -1,7 +1,7 @@
 import { cardOf } from './agent/card.ts';
 import type { AgentRegistry } from './agent/registry.ts';
 import type { Config } from './config/load.ts';
-import { Coordinator } from './coordinator/coordinator.ts';
+import { Coordinator, type CoordinatorOptions } from './coordinator/coordinator.ts';
 import { Distributor } from './distributor/distributor.ts';
 import type { Ports } from './fleet/ports.ts';
 import type { RegistrationKeeper } from './fleet/registration.ts';
@@ -12,6 +12,9 @@ import { heartSettings, Worker, type WorkerSettings } from './worker/worker.ts';
 export interface WorkerShape {
   id: string;
   slots: number;
+  /** Default: those of the configuration. */
+  labels?: Record<string, string>;
+  resources?: Record<string, number>;
 }
 
 export interface RolesOptions extends Ports {
@@ -21,7 +24,15 @@ export interface RolesOptions extends Ports {
   /** Puts an instance of this process into the registry; resolves once it stands there. */
   register: (id: string, role: string, facts: () => Record<string, unknown>) => Promise<RegistrationKeeper>;
   makeHeart: (settings: HeartSettings) => Heart;
+  /** Takes the secrets of this process out of a text. */
+  redact: (text: string) => string;
   onCommitted: (task: TaskRecord) => void;
+  /** See `OwnerContext`. */
+  admit: CoordinatorOptions['admit'];
+  /** A worker of this process was told to drain, and nothing that it had is left. */
+  onDrained: (id: string) => void;
+  /** Submits what the schedules of a shard are due for. */
+  fireSchedules?: (shard: number) => Promise<number>;
   /** The process should end with this exit code. */
   onFatal: (code: number, error: Error) => void;
 }
@@ -30,6 +41,7 @@ export interface RolesOptions extends Ports {
 export class Roles {
   readonly #options: RolesOptions;
   readonly #registrations: RegistrationKeeper[] = [];
+  readonly #abandon = new Map<string, () => void>();
   coordinator: Coordinator | null = null;
   distributor: Distributor | null = null;
   workers: Worker[] = [];
@@ -56,6 +68,13 @@ export class Roles {
     await Promise.all(this.#registrations.map((registration) => registration.stop()));
   }
 
+  /** Lets a worker of this process die without a word; false = there is none with this id. */
+  abandonWorker(id: string): boolean {
+    const abandon = this.#abandon.get(id);
+    abandon?.();
+    return abandon !== undefined;
+  }
+
   setUsable(usable: boolean): void {
     for (const worker of this.workers) worker.setUsable(usable);
   }
@@ -76,13 +95,20 @@ export class Roles {
   #workerProblems(): string[] {
     if (this.workers.length === 0) return ['the worker has not started yet'];
     return this.workers.flatMap((worker, i) =>
-      worker.stats().ready ? [] : [`worker ${this.#options.workers[i]?.id} takes no work now`],
+      worker.stats().ready || this.#isDrained(worker)
+        ? []
+        : [`worker ${this.#options.workers[i]?.id} takes no work now`],
     );
   }
 
+  /** A worker that was told to drain does as it should: beside other roles the process goes on being ready. */
+  #isDrained(worker: Worker): boolean {
+    return this.#options.config.role !== 'worker' && worker.stats().draining;
+  }
+
   #startCoordinator(): void {
-    const { config, store, keys, clock, runtime, policy, observe, onCommitted } = this.#options;
-    this.coordinator = new Coordinator({ id: config.id, store, keys, clock, runtime, policy, observe, onCommitted });
+    const { id } = this.#options.config;
+    this.coordinator = new Coordinator({ ...this.#options, id });
     this.coordinator.start();
   }
 
@@ -93,13 +119,24 @@ export class Roles {
     this.distributor.start();
   }
 
-  async #startWorkers(): Promise<void> {
-    const { store, agents, workers } = this.#options;
+  /** The registry holds others than before. */
+  async agentsChanged(): Promise<void> {
+    await this.#announce();
+    for (const worker of this.workers) worker.agentsChanged();
+  }
+
+  async #announce(): Promise<void> {
+    const { store, agents } = this.#options;
     await store.announce(agents.list().map((agent) => ({ name: agent.name, card: JSON.stringify(cardOf(agent)) })));
+  }
+
+  async #startWorkers(): Promise<void> {
+    const { workers } = this.#options;
+    await this.#announce();
     await Promise.all(workers.map((shape) => this.#startWorker(shape)));
   }
 
-  async #startWorker({ id, slots }: WorkerShape): Promise<void> {
+  async #startWorker({ id, slots, labels, resources }: WorkerShape): Promise<void> {
     const { config, policy, store, keys, runtime, agents, observe, register, makeHeart, onFatal } = this.#options;
     let worker: Worker | null = null;
     const registration = await register(id, 'worker', () => ({ ...worker?.stats() }));
@@ -112,8 +149,8 @@ export class Roles {
       deployment: policy.deployment,
       shards: policy.shards,
       slots,
-      resources: { ...config.work.resources },
-      labels: { ...config.work.labels },
+      resources: { ...(resources ?? config.work.resources) },
+      labels: { ...(labels ?? config.work.labels) },
       distributorId: config.work.distributorId ?? undefined,
       heartbeatIntervalMs: policy.heartbeatIntervalMs,
       instanceTtlMs: policy.instanceTtlMs,
@@ -131,10 +168,16 @@ export class Roles {
       agents,
       heart: makeHeart(heartSettings(settings, agents)),
       observe,
+      redact: this.#options.redact,
       onReplaced: () => onFatal(1, new Error(`worker ${id} was replaced: another process registered with its id`)),
+      onDrained: () => this.#options.onDrained(id),
       onFatal: (error) => onFatal(1, error),
     });
     this.workers.push(worker);
+    this.#abandon.set(id, () => {
+      worker.abandon();
+      registration.abandon();
+    });
     worker.start();
   }
 

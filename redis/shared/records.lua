@@ -31,3 +31,8 @@ end
 local function is_queued(meta)
   return meta and string.find(meta, '^%d+ q ') ~= nil
 end
+
+-- A worker has it.
+local function is_active(meta)
+  return meta and string.find(meta, '^%d+ [ar] ') ~= nil
+end

@@ -1,22 +1,37 @@
 -- Reservations: `takes` (token by expiry) and `taken:<token>` (id to `score lane`). What is given back stands in its
 -- lane again at its old place, unless it is no longer queued or has entered the lane anew in the meantime.
 
+-- Tasks whose reservation has ended leave their caps, unless a worker has them by now.
+local function leave_caps_unless_active(ids, lanes, metas)
+  local leaving = {}
+  for n, id in ipairs(ids) do
+    if not is_active(metas[n]) then
+      local of_lane = leaving[lanes[n]] or {}
+      leaving[lanes[n]] = of_lane
+      of_lane[#of_lane + 1] = id
+    end
+  end
+  for lane, of_lane in pairs(leaving) do leave_caps(of_lane, lane) end
+end
+
 -- Ends the reservation of these ids (flat pairs id, `score lane`). Answers how many there were, and whether any came
--- back.
+-- back. Their places in caps are free then; the caller releases them when its lanes are settled.
 local function put_back(token, pairs_held, touched)
-  local ids, lanes, key = {}, {}, base .. 'taken:' .. token
+  local ids, from, lanes, key = {}, {}, {}, base .. 'taken:' .. token
   for at = 1, #pairs_held, 2 do ids[#ids + 1] = pairs_held[at] end
   if #ids == 0 then return 0, false end
   local metas = metas_of(ids)
   for n, id in ipairs(ids) do
+    local score, lane = string.match(pairs_held[2 * n], '^(%S+) (.*)$')
+    from[n] = lane
     if is_queued(metas[n]) then
-      local score, lane = string.match(pairs_held[2 * n], '^(%S+) (.*)$')
       local adds = lanes[lane] or {}
       lanes[lane] = adds
       adds[#adds + 1] = score
       adds[#adds + 1] = id
     end
   end
+  leave_caps_unless_active(ids, from, metas)
   send(ids, 1, #ids, 'HDEL', key)
   if call('EXISTS', key) == 0 then call('ZREM', base .. 'takes', token) end
   local back = 0
@@ -38,7 +53,7 @@ local function expire_reservations(now)
     woke = woke or back
   end
   settle(touched)
-  if woke then wake('q', '1') end
+  if release_places(freed) or woke then wake('q', '1') end
   return count
 end
 

@@ -3,16 +3,33 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ConfigurationError } from '../errors.ts';
-import { type ClientConfig, type Config, type ConfigFlags, loadClientConfig, loadConfig } from './load.ts';
+import { parseDotenv } from './dotenv.ts';
+import {
+  type ClientConfig,
+  type Config,
+  type ConfigFlags,
+  type ConfigSources,
+  loadClientConfig,
+  loadConfig,
+} from './load.ts';
+import { type GivenKeys, loadGivenKeys } from './message-keys.ts';
 import { codeOf } from './sources.ts';
 
 /** Null when no role is named anywhere; throws ConfigurationError (exit 78). */
-export function loadConfigFromProcess(o: { flags?: ConfigFlags; randomId: (length: number) => string }): Config | null {
-  return loadConfig({ ...outside(), hostname: hostname(), randomId: o.randomId, flags: o.flags ?? {} });
+export function loadConfigFromProcess(
+  o: { flags?: ConfigFlags; randomId: (length: number) => string } & Partial<ConfigSources>,
+): Config | null {
+  return loadConfig({ ...outside(), hostname: hostname(), ...o, flags: o.flags ?? {} });
 }
 
 export function loadClientConfigFromProcess(): ClientConfig {
   return loadClientConfig(outside());
+}
+
+/** Null when no keys are set. */
+export function loadKeysFromProcess(): GivenKeys | null {
+  const { env, dotenvText, readFile } = outside();
+  return loadGivenKeys({ env, dotenv: parseDotenv(dotenvText ?? '').values, readFile });
 }
 
 function outside() {

@@ -4,12 +4,15 @@
  * start at a time; values of secrets never stand in a message.
  */
 import { ConfigurationError } from '../errors.ts';
+import type { WorkerKey } from '../message/worker-key.ts';
+import { type AccessConfig, AUTH_SETTINGS, readAccess, readTls, type TlsConfig } from './access-settings.ts';
 import { parseDotenv } from './dotenv.ts';
+import { type KeySettings, readKeys, readWorkerKey } from './message-keys.ts';
 import { lookalikeWarnings } from './near-names.ts';
 import { type RedisConfig, readRedis, wantsRedis } from './redis-settings.ts';
 import { defaultId, ownId, type Role, roleOf } from './role.ts';
 import { SETTINGS, type Settings } from './schema.ts';
-import { type KeyGeneration, MISSING_KEYS, readGenerations } from './secrets.ts';
+import { MISSING_KEYS } from './secrets.ts';
 import { type Environment, quoted, type ReadSettings, readSettings, refused, refuseUnsupported } from './sources.ts';
 
 export type LogLevel = Settings['LOG_LEVEL'];
@@ -23,19 +26,24 @@ export interface Config {
   readonly portIsDefault: boolean;
   /** Null = the embedded store. */
   readonly redis: Readonly<RedisConfig> | null;
-  /** Newest first. Null only on the embedded store: whoever opens it makes a key for its life. */
-  readonly keys: { readonly generations: readonly Readonly<KeyGeneration>[] } | null;
-  readonly access: {
-    readonly apiKey: string | null;
-    /** The reason given for listening without a key. */
-    readonly allowNoAuth: string | null;
-    readonly metricsToken: string | null;
-  };
+  /** Of the embedded store; null = it keeps everything in memory. */
+  readonly journal: { readonly folder: string; readonly sync: Settings['JOURNAL_FSYNC'] } | null;
+  /** Null only on the embedded store: whoever opens it makes a key for its life. */
+  readonly keys: Readonly<KeySettings> | null;
+  readonly access: AccessConfig;
+  /** Null = HTTP without TLS. */
+  readonly tls: TlsConfig | null;
   readonly work: {
     readonly agents: readonly string[];
     readonly slots: number;
     readonly resources: Readonly<Record<string, number>>;
     readonly labels: Readonly<Record<string, string>>;
+    readonly http: {
+      /** URLs by agent name. */
+      readonly urls: Readonly<Record<string, string>>;
+      readonly secret: string | null;
+      readonly allow: readonly string[];
+    };
     /** The distributor a worker is told to belong to; null = it finds one. */
     readonly distributorId: string | null;
   };
@@ -54,6 +62,7 @@ export interface Config {
     readonly priorityAgeingMs: number | 'off';
     readonly retentionCompletedMs: number;
     readonly retentionFailedMs: number;
+    readonly retentionBytes: number | 'off';
     readonly idempotencyTtlMs: number;
     readonly maxPayloadBytes: number;
     readonly retry: { readonly maxAttempts: number; readonly backoffMs: number; readonly factor: number };
@@ -61,6 +70,8 @@ export interface Config {
     readonly creditMax: number;
     /** Null = no bound. */
     readonly queueMax: number | null;
+    /** Null = no bound. */
+    readonly tenantConcurrency: number | null;
   };
   readonly log: { readonly level: LogLevel; readonly file: string | null; readonly format: 'json' | 'pretty' };
   readonly metadata: Readonly<Record<string, string>>;
@@ -75,7 +86,15 @@ export interface ConfigFlags {
   port?: string | number | undefined;
 }
 
-export interface ConfigInput {
+/** Settings that a command brings along. */
+export interface ConfigSources {
+  /** Win over everything but flags. */
+  overrides: Environment;
+  /** Count where neither the environment nor `.env` says anything. */
+  defaults: Environment;
+}
+
+export interface ConfigInput extends Partial<ConfigSources> {
   env: Environment;
   /** Text of the `.env` of the working directory, where there is one. */
   dotenvText?: string | undefined;
@@ -110,6 +129,7 @@ interface Told {
   role: Role | null;
   flags: ReadFlags;
   read: ReadSettings;
+  workerKey: WorkerKey | null;
   names: string[];
 }
 
@@ -117,14 +137,22 @@ interface Told {
 function readAll(input: ConfigInput, refuse: (problem: string) => void): Told {
   const dotenv = parseDotenv(input.dotenvText ?? '');
   dotenv.problems.forEach(refuse);
-  const sources = { env: input.env, dotenv: dotenv.values, readFile: input.readFile };
-  const read = readSettings(sources, refuse);
+  const sources = {
+    env: { ...input.env, ...input.overrides },
+    dotenv: { ...input.defaults, ...dotenv.values },
+    readFile: input.readFile,
+  };
+  const alone = readSettings(sources, refuse);
+  const workerKey = readWorkerKey(alone, refuse);
+  // Whoever holds the key of a worker is that worker, unless it is told otherwise.
+  const WORKER_ID = alone.settings.WORKER_ID ?? workerKey?.workerId ?? null;
+  const read = { ...alone, settings: { ...alone.settings, WORKER_ID } };
   refuseUnsupported(sources, refuse);
   const flags = readFlags(input.flags ?? {}, refuse);
   const role = roleOf(flags.role ?? read.settings.AGENT_ROLE, read.settings);
   const names = [...new Set([...Object.keys(input.env), ...Object.keys(dotenv.values)])];
   // With a wrong role the start is refused in the end, but the rules that follow need some role to go on with.
-  return { role: role ?? (namesRole(read) ? 'all' : null), flags, read, names };
+  return { role: role ?? roleOfWrongName(read), flags, read, workerKey, names };
 }
 
 /** The configuration, and what is wrong with the settings taken together. */
@@ -135,16 +163,26 @@ function build(role: Role, told: Told, input: ConfigInput, findings: Findings): 
   const refuse = (problem: string) => void findings.problems.push(problem);
   const warn = (warning: string) => void findings.warnings.push(warning);
   const redis = wantsRedis(read) ? readRedis(settings, input.readFile, { refuse, warn }) : null;
-  const generations = readGenerations(settings.A2A_TOKEN_SECRET, settings.MESSAGE_KEYS, refuse);
+  const keys = readKeys(read, { role, workerKey: told.workerKey }, refuse);
   const where = listenOn(role, read, flags);
-  checkTogether({ role, host: where.host, redis, read, generations }, { refuse, warn });
+  checkTogether({ role, host: where.host, redis, read }, { refuse, warn });
   const id = ownId(role, settings) ?? defaultId(role, input.hostname, input.randomId(6));
-  return { role, id, ...where, redis, keys: generations && { generations }, ...sections(role, settings) };
+  const access = readAccess(settings, input.readFile, { refuse, warn });
+  const tls = readTls(settings, input.readFile, { refuse, warn });
+  const journal = settings.DATA_DIR === null ? null : { folder: settings.DATA_DIR, sync: settings.JOURNAL_FSYNC };
+  return { role, id, ...where, redis, journal, keys, access, tls, ...sections(role, settings) };
 }
 
 /** For commands that only talk to a running system: they must work whatever roles are configured here. */
 export function loadClientConfig(input: Pick<ConfigInput, 'env' | 'dotenvText' | 'readFile'>): ClientConfig {
-  const names = new Set(['AGENT_SYSTEM_URL', 'API_KEY', 'API_KEY_FILE']);
+  const names = new Set([
+    'AGENT_SYSTEM_URL',
+    'API_KEY',
+    'API_KEY_FILE',
+    'A2A_CA_PATH',
+    'A2A_CERT_PATH',
+    'A2A_KEY_PATH',
+  ]);
   const only = (from: Environment) => Object.fromEntries(Object.entries(from).filter(([name]) => names.has(name)));
   const problems: string[] = [];
   const dotenv = only(parseDotenv(input.dotenvText ?? '').values);
@@ -152,17 +190,30 @@ export function loadClientConfig(input: Pick<ConfigInput, 'env' | 'dotenvText' |
     problems.push(problem),
   );
   if (problems.length > 0) throw new ConfigurationError(problems);
-  return { url: settings.AGENT_SYSTEM_URL, apiKey: settings.API_KEY };
+  const { AGENT_SYSTEM_URL: url, API_KEY: apiKey, A2A_CA_PATH: ca, A2A_CERT_PATH: cert, A2A_KEY_PATH: key } = settings;
+  return { url, apiKey, ...((ca || cert || key) && { tlsFiles: { ca, cert, key } }) };
 }
 
 export interface ClientConfig {
   url: string;
   apiKey: string | null;
+  /** Of the authorities that sign the system's certificates, and of one's own certificate and its key. */
+  tlsFiles?: TlsFiles;
+}
+
+/** Paths of PEM files. */
+export interface TlsFiles {
+  ca: string | null;
+  cert: string | null;
+  key: string | null;
 }
 
 /** A role was named, if wrongly: that deserves its error, not the help. */
-function namesRole({ bad }: ReadSettings): boolean {
-  return ['AGENT_ROLE', 'WORKER_ID', 'DISTRIBUTOR_ID', 'COORDINATOR_ID', 'SERVER_ID'].some((name) => bad.has(name));
+function roleOfWrongName({ bad, given }: ReadSettings): Role | null {
+  // Read rightly, the key of a worker would have named the role.
+  if (given.has('WORKER_KEY')) return 'worker';
+  const names = ['AGENT_ROLE', 'WORKER_ID', 'DISTRIBUTOR_ID', 'COORDINATOR_ID', 'SERVER_ID'];
+  return names.some((name) => bad.has(name)) ? 'all' : null;
 }
 
 interface ReadFlags {
@@ -214,7 +265,6 @@ interface Together {
   host: string;
   redis: RedisConfig | null;
   read: ReadSettings;
-  generations: KeyGeneration[] | null;
 }
 
 /** The rules that no single value can break. Those that look at a value which was refused already say nothing more. */
@@ -222,17 +272,24 @@ function checkTogether(
   found: Together,
   report: { refuse: (text: string) => void; warn: (text: string) => void },
 ): void {
-  const { role, host, redis, read, generations } = found;
+  const { role, host, redis, read } = found;
   const { settings, given, bad } = read;
-  const hasKeys = generations !== null || given.has('A2A_TOKEN_SECRET') || given.has('MESSAGE_KEYS');
-  const hasAuth = given.has('API_KEY') || given.has('ALLOW_NO_AUTH');
+  const hasKeys = ['A2A_TOKEN_SECRET', 'MESSAGE_KEYS', 'WORKER_KEY'].some((name) => given.has(name));
+  const hasAuth = AUTH_SETTINGS.some((name) => (name === 'A2A_USE_MTLS' ? settings[name] : given.has(name)));
   const timesRead = !bad.has('INSTANCE_TTL') && !bad.has('HEARTBEAT_INTERVAL');
   if (redis === null && role !== 'all') report.refuse(aloneWithoutRedis(role, settings));
   if (redis !== null && !hasKeys) report.refuse(MISSING_KEYS);
   if (!isLoopback(host) && !hasAuth) report.refuse(openToOthers(host));
   if (timesRead && settings.INSTANCE_TTL < 2 * settings.HEARTBEAT_INTERVAL) report.refuse(endsTooSoon(settings));
+  if (settings.HTTP_AGENTS && !given.has('HTTP_AGENT_SECRET'))
+    report.warn(
+      'HTTP_AGENTS is set without HTTP_AGENT_SECRET: requests are not signed, so those agents cannot tell who calls',
+    );
   if (redis === null && settings.REDIS_REQUIRE_AOF)
-    report.warn('REDIS_REQUIRE_AOF has no effect on the embedded store, which keeps tasks in memory only');
+    report.warn('REDIS_REQUIRE_AOF has no effect on the embedded store: DATA_DIR makes that one durable');
+  if (redis !== null && settings.DATA_DIR !== null) report.refuse(TWO_STORES);
+  if (settings.DATA_DIR === null && settings.JOURNAL_FSYNC !== 'everysec')
+    report.warn('JOURNAL_FSYNC has no effect without DATA_DIR');
 }
 
 function aloneWithoutRedis(role: Role, { BROKER }: Settings): string {
@@ -242,10 +299,14 @@ function aloneWithoutRedis(role: Role, { BROKER }: Settings): string {
   );
 }
 
+const TWO_STORES =
+  'DATA_DIR is set and so is Redis: with Redis, tasks are kept there and a journal would stay empty; keep one of them ' +
+  '(BROKER=memory leaves Redis out)';
+
 function openToOthers(host: string): string {
   return (
     `HOST ${quoted(host)} can be reached from other machines and there is no key: ` +
-    'set API_KEY, or ALLOW_NO_AUTH=<reason>, or listen on 127.0.0.1'
+    'set API_KEY (or API_KEYS_FILE, JWKS_FILE, A2A_USE_MTLS), or ALLOW_NO_AUTH=<reason>, or listen on 127.0.0.1'
   );
 }
 
@@ -260,14 +321,14 @@ export function isLoopback(host: string): boolean {
   return /^(127(\.\d{1,3}){3}|localhost|::1|::ffff:127(\.\d{1,3}){3})$/i.test(host);
 }
 
-function sections(role: Role, s: Settings): Pick<Config, 'access' | 'work' | 'time' | 'limits' | 'log' | 'metadata'> {
+function sections(role: Role, s: Settings): Pick<Config, 'work' | 'time' | 'limits' | 'log' | 'metadata'> {
   return {
-    access: { apiKey: s.API_KEY, allowNoAuth: s.ALLOW_NO_AUTH, metricsToken: s.METRICS_TOKEN },
     work: {
       agents: s.AGENTS ?? [],
       slots: s.WORKER_SLOTS,
       resources: s.WORKER_RESOURCES ?? {},
       labels: s.WORKER_LABELS ?? {},
+      http: { urls: s.HTTP_AGENTS ?? {}, secret: s.HTTP_AGENT_SECRET, allow: s.HTTP_AGENT_ALLOW ?? [] },
       distributorId: role === 'worker' ? s.DISTRIBUTOR_ID : null,
     },
     time: {
@@ -285,12 +346,14 @@ function sections(role: Role, s: Settings): Pick<Config, 'access' | 'work' | 'ti
       priorityAgeingMs: s.PRIORITY_AGEING,
       retentionCompletedMs: s.RETENTION_COMPLETED,
       retentionFailedMs: s.RETENTION_FAILED,
+      retentionBytes: s.RETENTION_BYTES,
       idempotencyTtlMs: s.IDEMPOTENCY_TTL,
       maxPayloadBytes: s.MAX_PAYLOAD_BYTES,
       retry: { maxAttempts: s.RETRY_MAX_ATTEMPTS, backoffMs: s.RETRY_BACKOFF, factor: 2 },
       workerLostMax: s.WORKER_LOST_MAX,
       creditMax: s.CREDIT_MAX,
       queueMax: s.QUEUE_MAX,
+      tenantConcurrency: s.TENANT_CONCURRENCY,
     },
     log: { level: s.LOG_LEVEL, file: s.LOG_FILE, format: s.LOG_FORMAT },
     metadata: s.INSTANCE_METADATA ?? {},

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** Reads one setting's text. A kind says in words what it wants, so every refusal can say it too. */
 export interface Kind<T> {
   /** For the table of settings: `duration`, `whole number`, … */
@@ -29,6 +31,23 @@ export function parseBoolean(text: string): boolean | undefined {
   if (/^(true|1|yes|on)$/i.test(text)) return true;
   return /^(false|0|no|off)$/i.test(text) ? false : undefined;
 }
+
+/** So many within a time. */
+export interface Rate {
+  readonly max: number;
+  readonly perMs: number;
+}
+
+/** `600/1m`. */
+export const rate: Kind<Rate> = {
+  name: 'rate',
+  wanted: 'a count per time from 1ms to 24h, such as 600/1m or 50/1s',
+  read: (text) => {
+    const [, count, time] = /^(\d{1,9}) ?\/ ?(\w+)$/.exec(text) ?? [];
+    const perMs = within(parseDuration(time ?? ''), 1, DURATION_UNITS.d);
+    return count === undefined || Number(count) < 1 || perMs === undefined ? undefined : { max: Number(count), perMs };
+  },
+};
 
 /** Milliseconds between two durations, both included. */
 export function duration(min: string, max: string): Kind<number> {
@@ -97,6 +116,49 @@ export const hostName: Kind<string> = {
   wanted: 'an address or host name without a port, such as 127.0.0.1, 0.0.0.0 or ::',
   read: (found) => (/^([A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45})$/.test(found) ? found : undefined),
 };
+
+/** `host:port,host:port`; a host without a port has the usual one, one with colons stands in brackets. */
+export function places(max: number, usualPort: number): Kind<{ host: string; port: number }[]> {
+  return {
+    name: 'list of host:port',
+    wanted: `at most ${max} of host:port with commas between them, such as 10.0.0.1:${usualPort},10.0.0.2:${usualPort}`,
+    read: (found) => {
+      const read = split(found).map((part) => placeOf(part, usualPort));
+      const all = read.filter((place) => place !== undefined);
+      return all.length <= max && all.length === read.length ? all : undefined;
+    },
+  };
+}
+
+function placeOf(part: string, usualPort: number): { host: string; port: number } | undefined {
+  const [, bracketed, plain, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(part) ?? [];
+  const host = bracketed ?? plain;
+  const number = Number(port ?? usualPort);
+  return host !== undefined && number > 0 && number <= 65_535 ? { host, port: number } : undefined;
+}
+
+const ADDRESSES_MAX = 64;
+
+/** Addresses and networks; `loopback` and its like are read too. All of them at once would be no list. */
+export const networks: Kind<string[]> = {
+  name: 'networks',
+  wanted: `at most ${ADDRESSES_MAX} addresses or networks with commas between them, such as 10.0.0.0/8,::1 (or loopback, linklocal, uniquelocal)`,
+  read: (found) => {
+    const parts = split(found);
+    return parts.length <= ADDRESSES_MAX && parts.every(isNetwork) ? parts : undefined;
+  },
+};
+
+function isNetwork(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address = '', length, ...more] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || more.length > 0) return false;
+  return (
+    length === undefined ||
+    (/^\d{1,3}$/.test(length) && Number(length) >= 1 && Number(length) <= (version === 4 ? 32 : 128))
+  );
+}
 
 export const httpUrl: Kind<string> = {
   name: 'URL',

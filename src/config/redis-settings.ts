@@ -24,6 +24,8 @@ export interface RedisConfig {
   requireAof: boolean;
   /** The reason given for starting on a Redis that may lose tasks; null = refuse such a one. */
   allowUnsafe: string | null;
+  /** Of writes of a durability above `memory`. */
+  wait: { replicas: number; timeoutMs: number };
 }
 
 interface Place {
@@ -101,6 +103,7 @@ export function readRedis(settings: Settings, readFile: (path: string) => string
     maxConnections: settings.REDIS_MAX_CONNECTIONS,
     requireAof: settings.REDIS_REQUIRE_AOF,
     allowUnsafe: settings.ALLOW_UNSAFE_REDIS,
+    wait: { replicas: settings.REDIS_WAIT_REPLICAS, timeoutMs: settings.REDIS_WAIT_TIMEOUT },
   };
 }
 

@@ -21,11 +21,14 @@ export interface ReadSettings {
   /** Names that were set by somebody, rightly or not. */
   given: ReadonlySet<string>;
   bad: ReadonlySet<string>;
+  /** Path of the file that a secret was read from, by the secret's name. */
+  files: ReadonlyMap<string, string>;
 }
 
 export function readSettings(sources: Sources, refuse: (problem: string) => void): ReadSettings {
   const given = new Set<string>();
   const bad = new Set<string>();
+  const files = new Map<string, string>();
   const settings: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries<Setting<unknown>>(SETTINGS)) {
     const byDefault = setting.default === null ? null : setting.kind.read(setting.default);
@@ -35,6 +38,7 @@ export function readSettings(sources: Sources, refuse: (problem: string) => void
       continue;
     }
     given.add(name);
+    if ('file' in found && found.file !== undefined) files.set(name, found.file);
     const read = 'problem' in found ? found : readText(name, setting, found);
     if ('problem' in read) {
       bad.add(name);
@@ -42,7 +46,7 @@ export function readSettings(sources: Sources, refuse: (problem: string) => void
     }
     settings[name] = 'problem' in read ? byDefault : read.value;
   }
-  return { settings: settings as Settings, given, bad };
+  return { settings: settings as Settings, given, bad, files };
 }
 
 /** Settings that other versions know: relied upon by whoever sets them, so never overlooked. `false` asks for nothing. */
@@ -65,6 +69,8 @@ interface Found {
   text: string;
   /** What to call it in a sentence: `WORKER_SLOTS`, `WORKER_SLOTS in .env`, `API_KEY from /run/key`. */
   label: string;
+  /** Path of the file that it was read from. */
+  file?: string;
 }
 
 type Problem = { problem: string };
@@ -90,7 +96,7 @@ function findIn(
 function fromFile(name: string, path: string, readFile: Sources['readFile']): Found | Problem {
   try {
     const text = readFile(path).replace(/(\r?\n)+$/, '');
-    if (text !== '') return { text, label: `${name} from ${path}` };
+    if (text !== '') return { text, label: `${name} from ${path}`, file: path };
     return { problem: `${name}_FILE names ${path}, which is empty, wanted a file with the secret` };
   } catch (error) {
     return { problem: `${name}_FILE names ${path}, which cannot be read (${codeOf(error)})` };

@@ -7,13 +7,20 @@
  * StoreUnavailableError may or may not have taken effect: repeat it unchanged (every write here can be repeated).
  */
 import type { StoredTask } from '../task/codec.ts';
+import type { PayloadPart } from '../task/payload.ts';
 import type { TaskState } from '../task/task.ts';
 
 export const STORE_SCHEMA = 1;
 /** Units in one commit at most; Lua's `unpack` fails at a few thousand values. */
 export const UNITS_MAX = 500;
+/** Demands that one `take` tells the caller of, see `TakeReply.unknown`. */
+export const UNKNOWN_MAX = 100;
+/** Entries of the event stream that a `cut` reads. */
+export const CUT_ENTRIES_MAX = 500;
 /** A reservation made by `take` is given back to its lane after this long. */
 export const RESERVATION_MS = 2_000;
+/** A worker's large result is kept for so long after it was last renewed, with nobody who adopts it. */
+export const RESULT_KEPT_MS = 120_000;
 
 export interface StoreIdentity {
   uuid: string;
@@ -30,7 +37,19 @@ export interface StoreCheck {
   description: string;
 }
 
-export type Durability = 'memory' | 'local' | 'replicated';
+/**
+ * What an accepted change outlives: nothing, a crash of the store's machine (it is on disk before the answer), its loss
+ * (others have it, too). From the lowest on.
+ */
+export const DURABILITIES = ['memory', 'local', 'replicated'] as const;
+export type Durability = (typeof DURABILITIES)[number];
+
+/** Why a level cannot be reached. */
+export interface DurabilityGap {
+  why: string;
+  /** It takes a change of the set-up; else it may come by itself. */
+  lasting: boolean;
+}
 
 // ---- Commits
 
@@ -48,12 +67,16 @@ export interface Commit {
   release?: Release[];
   /** What failed a check and is kept for people to look at. */
   quarantine?: QuarantineEntry[];
+  /** Answers only when this level is reached or the store has given up waiting for it; the reply says which. */
+  durability?: Durability;
 }
 
 export interface Unit {
   id: string;
   /** The version that must stand; 0 = the record must not exist. */
   expect: number;
+  /** Of a creation alone: the version that the record begins with, because it comes from a snapshot. Default: 1. */
+  version?: number;
   /** State the record enters. For a repair: the state that must stand (ignored when `expect` is 0). */
   state: TaskState;
   /** Parts that are written; `spec` and `input` only when the record is created. Absent parts stay as they are. */
@@ -62,10 +85,16 @@ export interface Unit {
   trail?: string;
   /** `null` removes an earlier result. */
   result?: string | null;
+  /** Whole texts of parts that are a reference here: stored with the record, and removed with it. */
+  large?: Partial<Record<PayloadPart, string>>;
+  /** The reference in `result` is to what this attempt put aside; wins only while that is there in its full length. */
+  adopt?: KeptResult;
   /** The record is removed altogether. */
   remove?: true;
   /** Index entries only: the version must stand and stays. Adding puts back what is missing or stands at another score. */
   repair?: true;
+  /** Of a repair alone: takes the place of `spec`, which must be the same specification under a newer seal. */
+  reseal?: string;
   /** Wins only while the task stands in the reservation of this token; then the reservation ends. */
   token?: string;
   /** Wins only if no live task holds this key; then the id stands under it for `ttlMs`. */
@@ -82,11 +111,21 @@ export type IndexChange =
   | { do: 'add' | 'remove' | 'min'; index: IndexName; member: string; score: number };
 
 /**
- * `due`: scheduled tasks by when they are due. `deadline`: active tasks by when the owner ends them.
+ * `due`: scheduled tasks by when they are due. `deadline`: tasks by when the owner ends them, which those without an
+ * attempt have only where they may not wait for ever.
  * `expiry`: blocks by when something in them may be pruned. `held:worker@incarnation`: `id~attemptId` of active tasks by
- * when they were assigned; a holder appears in `holders` with its first entry.
+ * when they were assigned; a holder appears in `holders` with its first entry. `cap:…`: the active tasks that count in a
+ * cap (see `scheduling/caps.ts`), all at score 0; `take` adds those that it reserves, and whoever ends a reservation takes
+ * them out again. Lanes that waited for a place there come back.
  */
-export type IndexName = 'due' | 'deadline' | 'expiry' | `held:${string}`;
+export type IndexName = 'due' | 'deadline' | 'expiry' | `held:${string}` | `cap:${string}`;
+
+/** Names a result that a worker keeps in the store until its report is decided; see `putResult`. */
+export interface KeptResult {
+  /** `worker@incarnation` */
+  holder: string;
+  attemptId: string;
+}
 
 export interface CursorMove {
   /** Where the cursor must stand. Unequal: nothing changes, `fenced: 'cursor'`. */
@@ -119,7 +158,8 @@ export interface QuarantineEntry {
 export type UnitOutcome =
   /** Written now. */
   | { ok: true; already: boolean; repaired?: number }
-  | { ok: false; reason: 'conflict' | 'reservation' }
+  /** `missing`: what it adopts is not there (any more). */
+  | { ok: false; reason: 'conflict' | 'reservation' | 'missing' }
   | { ok: false; reason: 'exists'; id: string; digest: string };
 
 export interface CommitReply {
@@ -131,13 +171,34 @@ export interface CommitReply {
   cursor?: string;
   /** Stream entry of each post, in order; null where no unit of it won. */
   posted: (string | null)[];
+  /** The level reached, where the commit named one. */
+  durability?: Durability;
 }
 
 // ---- Reading
 
-/** `spec` and `trail` come always; the input and the result only on request. */
+export interface Cut {
+  /** `0-0`: there is none. */
+  lastEvent: string;
+  /** By id; null = it does not exist. Without payloads. */
+  tasks: [id: string, task: StoredTask | null][];
+}
+
+/** A key of a unit's `unique`, as it stands. */
+export interface UniqueKey {
+  key: string;
+  id: string;
+  digest: string;
+  /** What is left of its time. */
+  ttlMs: number;
+}
+
+/**
+ * `spec` and `trail` come always; the input and the result only on request, whole texts even where they are stored apart.
+ * `ref`: of an input that is, the reference alone, as `take` answers it.
+ */
 export interface ReadParts {
-  input?: boolean;
+  input?: boolean | 'ref';
   result?: boolean;
 }
 
@@ -151,6 +212,11 @@ export interface TakeRequest {
   urgentMax: number;
   /** Agents that can be served, with how many tasks of each at most. */
   agents: Record<string, number>;
+  /**
+   * Lanes that require something of a worker are served by what stands here: `agent|r=requirements` (see `demandOfLane`)
+   * to how many tasks at most. What is missing is not served and told in `unknown`; 0 = known, and not served now.
+   */
+  requires?: Record<string, number>;
   /** Lanes looked at in one call. */
   lanesMax: number;
   /** Continue behind this place (from the last reply's `next`). */
@@ -174,6 +240,8 @@ export interface TakeReply {
   tasks: TakenTask[];
   /** Set when the call ended at its bound of lanes before it had looked at all. */
   next?: LanePlace;
+  /** Demands met in lanes of the agents served that `requires` did not name, best head first, at most UNKNOWN_MAX. */
+  unknown?: string[];
 }
 
 export interface QueueDepth {
@@ -182,6 +250,61 @@ export interface QueueDepth {
   /** Score of its best entry. */
   score: number;
   paused: boolean;
+  /** The full cap for which it waits out of sight of `take`. */
+  capped?: string;
+}
+
+/** By the names that `scheduling/caps.ts` tells of; null = no limit. */
+export type CapsChange =
+  /** Only where no limit stands: so that one is there before the first task that it bounds. */
+  | { do: 'introduce'; limits: Record<string, number> }
+  /** These and no others, under the epoch of the shard's owner. */
+  | { do: 'replace'; limits: Record<string, number>; epoch: string }
+  /** Under the version of the ledger of shares; one older than the version written last is refused. `lower` raises nothing. */
+  | { do: 'lower' | 'set'; limits: Record<string, number | null>; version: number };
+
+export interface CapsReply {
+  /** False: it was refused, and nothing changed. */
+  ok: boolean;
+  /** How many tasks stand in the caps of these names now. */
+  used: Record<string, number>;
+}
+
+export interface CapUse {
+  cap: string;
+  used: number;
+  /** Null = none now. */
+  limit: number | null;
+  /** Lanes that wait at this cap. */
+  waitingLanes: number;
+  /** Of the waiting lanes that were looked at, those that need a place here, whichever cap they wait at. */
+  wantedBy: number;
+}
+
+export interface CapsView {
+  limits: Record<string, number>;
+  /** The caps that bound the first waiting lanes, and those of agents and tenants with a limit of their own. */
+  used: CapUse[];
+  /** Of the ledger, as it was written last. */
+  version: number;
+}
+
+export interface LaneRank {
+  /** Tasks before it in its lane. */
+  rank: number;
+  length: number;
+  /** Tasks with a lower score in each of the other lanes, in their order. */
+  before: number[];
+}
+
+export interface Ledger {
+  version: number;
+  text: string;
+}
+
+export interface LedgerWrite extends Ledger {
+  epoch: string;
+  expect: number;
 }
 
 // ---- Streams
@@ -291,6 +414,25 @@ export interface Owner {
   until: number | null;
 }
 
+// ---- Schedules
+
+/** Standing orders, which the store knows by key, version and when they are due; `text` is `schedule/`'s own. */
+export interface ScheduleEntry {
+  key: string;
+  version: number;
+  text: string;
+}
+
+export interface ScheduleWrite {
+  key: string;
+  /** The version that must stand; 0 = there must be none. The next one is higher by one. */
+  expect: number;
+  /** null = it is removed. */
+  text: string | null;
+  /** null = never. */
+  dueAt: number | null;
+}
+
 // ---- The port
 
 export interface Store {
@@ -309,12 +451,33 @@ export interface Store {
   close(): Promise<void>;
 
   commit(shard: number, commit: Commit): Promise<CommitReply>;
+  /** Why a commit could not reach this level; null = nothing is known to be in its way. */
+  whyNotDurable(shard: number, level: Durability): Promise<DurabilityGap | null>;
   read(shard: number, ids: string[], parts?: ReadParts): Promise<{ now: number; tasks: (StoredTask | null)[] }>;
+  /** A payload that is stored apart; null where there is none. Whoever asks compares it with its reference. */
+  payload(shard: number, id: string, part: PayloadPart): Promise<string | null>;
+  /** Keeps a result for `ttlMs`, for a commit that adopts it. Also where Redis is out of memory: the work is done. */
+  putResult(shard: number, kept: KeptResult, text: string, ttlMs: number): Promise<void>;
+  /** Keeps these for another `ttlMs`; answers which of them are still there. */
+  renewResults(shard: number, kept: KeptResult[], ttlMs: number): Promise<boolean[]>;
+  /** Forgets those of these that were not adopted. */
+  dropResults(shard: number, kept: KeptResult[]): Promise<void>;
   /** Blocks by creation, newest first, older than `before`. */
   blocks(shard: number, before: string | null, limit: number): Promise<string[]>;
   readBlock(shard: number, block: string): Promise<StoredTask[]>;
+  /** Memory that each of these blocks takes, in bytes, about; 0 for one that does not exist. */
+  blockSizes(shard: number, blocks: string[]): Promise<number[]>;
   /** Walks all blocks that exist, in no order and without any index; `next` null at the end. May repeat some. */
   scanBlocks(shard: number, cursor: string | null): Promise<{ next: string | null; blocks: string[] }>;
+  /**
+   * The end of the event stream, and as they stand at that very moment these records and every one that the stream names
+   * behind `after`. Null: together they are more than UNITS_MAX, or the stream has grown by more than CUT_ENTRIES_MAX.
+   */
+  cut(shard: number, request: { after: string; ids: string[] }): Promise<Cut | null>;
+  /** Walks all unique keys that stand, in no order; `next` null at the end. May repeat some. */
+  scanUnique(shard: number, cursor: string | null): Promise<{ next: string | null; keys: UniqueKey[] }>;
+  /** Puts keys of a snapshot back, at most UNITS_MAX; one that stands already stays as it is. */
+  putUnique(shard: number, keys: UniqueKey[]): Promise<void>;
   /** Entries with score ≤ `max`, lowest first. */
   range(
     shard: number,
@@ -333,12 +496,24 @@ export interface Store {
   /** Gives back every reservation that has expired; answers how many tasks. */
   expireReservations(shard: number): Promise<number>;
   queues(shard: number, limit: number): Promise<{ now: number; queues: QueueDepth[] }>;
+  /** Where a task stands in its lane, and of each other lane how many have a lower score. Null: it does not stand there. */
+  place(shard: number, request: { lane: string; id: string; others: string[] }): Promise<LaneRank | null>;
   setPaused(shard: number, agent: string, paused: boolean): Promise<void>;
   paused(shard: number): Promise<string[]>;
+  /** Changes limits of caps; lanes that have places then come back. */
+  changeCaps(shard: number, change: CapsChange): Promise<CapsReply>;
+  /** @param lanesMax waiting lanes that are asked for which cap they wait */
+  caps(shard: number, lanesMax: number): Promise<CapsView>;
+  /** What shards may be using of the limits that they share (shard 0); version 0 and no text when it was never written. */
+  ledger(): Promise<Ledger>;
+  /** Under shard 0's epoch and the version that must stand. `conflict`: another one does, which may be this very write's. */
+  writeLedger(write: LedgerWrite): Promise<'written' | 'conflict' | 'fenced'>;
 
   readStreams(shard: number, request: ReadStreams): Promise<StreamBatch[]>;
   /** Id of the stream's last entry, `0-0` when it has none. */
   lastEntry(shard: number, stream: StreamName): Promise<{ now: number; id: string }>;
+  /** Its first and last id (the last also when it has no entries any more), and whether it ever lost any. */
+  extent(shard: number, stream: StreamName): Promise<{ first: string; last: string; trimmed: boolean }>;
   /** Removes entries up to and with `upTo`. */
   trim(shard: number, stream: StreamName, upTo: string): Promise<void>;
   reportCursor(shard: number): Promise<string>;
@@ -364,6 +539,13 @@ export interface Store {
   announce(cards: AgentEntry[]): Promise<void>;
   catalog(): Promise<AgentEntry[]>;
 
+  /** Answers whether it was written; a repeated write is. */
+  writeSchedule(shard: number, write: ScheduleWrite): Promise<{ now: number; ok: boolean }>;
+  schedule(shard: number, key: string): Promise<ScheduleEntry | null>;
+  schedules(shard: number): Promise<ScheduleEntry[]>;
+  /** Those due by now, the longest due first. */
+  dueSchedules(shard: number, limit: number): Promise<{ now: number; schedules: ScheduleEntry[] }>;
+
   /** Sets a new epoch if the shard's lock holds `lockValue`; null = it does not. */
   claimEpoch(shard: number, lockValue: string, instance: string): Promise<string | null>;
   owner(shard: number): Promise<Owner | null>;
@@ -381,6 +563,11 @@ export interface LockPort {
   acquire(ttlMs: number): Promise<HeldLock | null>;
   extend(held: HeldLock, ttlMs: number): Promise<HeldLock | null>;
   release(held: HeldLock): Promise<void>;
+}
+
+/** The version that a record has once this unit has won. */
+export function versionAfter({ expect, version = 1 }: Unit): number {
+  return expect === 0 ? version : expect + 1;
 }
 
 /** The name of a stream inside envelopes: with its shard, so that a message cannot be moved to another one. */

@@ -1,4 +1,5 @@
 import { AgentSystemError } from '../errors.ts';
+import type { PayloadPart } from './payload.ts';
 import { isActive, type TaskRecord, type TaskSpec, type TaskState, type TaskTrail } from './task.ts';
 
 /** A record as the store keeps it: state and version to compare, texts it never looks into. */
@@ -15,6 +16,8 @@ export interface StoredTask {
   result?: string;
   /** What the store found in place of version and state, which then say nothing: someone wrote over them. */
   unreadable?: string;
+  /** This part is stored apart, and what is there is not what the record refers to. */
+  damaged?: PayloadPart;
 }
 
 /**
@@ -24,6 +27,10 @@ export interface StoredTask {
 export function decodeTask(stored: StoredTask): TaskRecord {
   if (stored.unreadable !== undefined) {
     throw unreadable(stored.id, 'version', 'is none', stored.unreadable);
+  }
+  if (stored.damaged !== undefined) {
+    const found = stored[stored.damaged] ?? 'nothing';
+    throw unreadable(stored.id, stored.damaged, 'is not there as it was stored', found);
   }
   const gap = stored.spec.indexOf(' ');
   const sealed = { seal: stored.spec.slice(0, gap), text: stored.spec.slice(gap + 1) };

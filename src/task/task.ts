@@ -54,6 +54,8 @@ export interface TaskSpec {
   /** What its worker must be or have. */
   require?: Requirements;
   delivery?: 'at-most-once';
+  /** What its creation, its result and, with at-most-once, its assignments must have reached before they count. */
+  durability?: 'local' | 'replicated';
   key?: string;
   concurrencyKey?: string;
   session?: string;
@@ -147,10 +149,10 @@ export interface TaskRecord {
   spec: TaskSpec;
   /** The exact stored text of `spec` and the seal over it. */
   sealed: { text: string; seal: string };
-  /** JSON text; absent when it was not read. */
+  /** JSON text, or the reference to it where only that was read; absent when it was not read. */
   input?: string;
   trail: TaskTrail;
-  /** JSON text of the accepted result. */
+  /** JSON text of the accepted result, or the reference to it. */
   result?: string;
 }
 

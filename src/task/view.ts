@@ -58,7 +58,7 @@ export function viewOf(task: TaskRecord, durability: string): TaskView {
     maxAttempts: spec.retry.maxAttempts,
     tenant: spec.tenant,
     correlationId: spec.correlationId,
-    durability,
+    durability: spec.durability ?? durability,
     delivery: spec.delivery ?? 'at-least-once',
     labels: spec.labels ?? {},
     metadata: spec.metadata ?? {},

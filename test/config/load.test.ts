@@ -14,9 +14,26 @@ describe('loadConfig', () => {
       port: 8001,
       portIsDefault: true,
       redis: null,
+      journal: null,
       keys: null,
-      access: { apiKey: null, allowNoAuth: null, metricsToken: null },
-      work: { agents: [], slots: 4, resources: {}, labels: {}, distributorId: null },
+      access: {
+        apiKey: null,
+        apiKeys: null,
+        jwt: null,
+        allowNoAuth: null,
+        metricsToken: null,
+        rateLimit: null,
+        trustProxy: [],
+      },
+      tls: null,
+      work: {
+        agents: [],
+        slots: 4,
+        resources: {},
+        labels: {},
+        http: { urls: {}, secret: null, allow: [] },
+        distributorId: null,
+      },
       time: {
         heartbeatIntervalMs: 5_000,
         instanceTtlMs: 15_000,
@@ -32,12 +49,14 @@ describe('loadConfig', () => {
         priorityAgeingMs: 60_000,
         retentionCompletedMs: 86_400_000,
         retentionFailedMs: 604_800_000,
+        retentionBytes: 268_435_456,
         idempotencyTtlMs: 86_400_000,
         maxPayloadBytes: 1_048_576,
         retry: { maxAttempts: 3, backoffMs: 1_000, factor: 2 },
         workerLostMax: 3,
         creditMax: 512,
         queueMax: null,
+        tenantConcurrency: null,
       },
       log: { level: 'info', file: null, format: 'json' },
       metadata: {},
@@ -54,6 +73,7 @@ describe('loadConfig', () => {
       INSTANCE_METADATA: 'zone=eu,pod=a1',
       PRIORITY_AGEING: 'off',
       QUEUE_MAX: '5000',
+      RETENTION_BYTES: 'off',
       LOG_LEVEL: 'DEBUG',
       LOG_FILE: '/var/log/a.log',
       REDIS_REQUIRE_AOF: 'yes',
@@ -61,7 +81,8 @@ describe('loadConfig', () => {
     });
     expect(config.work).toMatchObject({ agents: ['./a.js', './b.js'], resources: { gpu: 1, vramGiB: 24 } });
     expect([config.work.labels, config.metadata]).toEqual([{ region: 'eu' }, { zone: 'eu', pod: 'a1' }]);
-    expect([config.limits.priorityAgeingMs, config.limits.queueMax]).toEqual(['off', 5_000]);
+    const { priorityAgeingMs, queueMax, retentionBytes } = config.limits;
+    expect([priorityAgeingMs, queueMax, retentionBytes]).toEqual(['off', 5_000, 'off']);
     expect(config.log).toEqual({ level: 'debug', file: '/var/log/a.log', format: 'json' });
     expect(config.redis).toMatchObject({
       requireAof: true,
@@ -110,7 +131,7 @@ describe('loadConfig', () => {
 
   it('reports everything that is wrong at once', () => {
     const problems = problemsOf(
-      { WORKER_SLOTS: 'many', LOG_FORMAT: 'xml', HOST: '0.0.0.0', INSTANCE_TTL: '6s', DATA_DIR: '/d', REDIS_HOST: 'r' },
+      { WORKER_SLOTS: 'many', LOG_FORMAT: 'xml', HOST: '0.0.0.0', INSTANCE_TTL: '6s', REMOTE_AGENTS: 'a', REDIS_HOST: 'r' },
       { dotenvText: 'SHARDS=none\nbroken', flags: { port: 'x' } },
     );
     expect(problems.map((problem) => problem.slice(0, 18))).toEqual([
@@ -118,7 +139,7 @@ describe('loadConfig', () => {
       'WORKER_SLOTS is "m',
       'SHARDS in .env is ',
       'LOG_FORMAT is "xml',
-      'DATA_DIR is not su',
+      'REMOTE_AGENTS is n',
       '--port is "x", wan',
       'Redis is configure',
       'HOST "0.0.0.0" can',

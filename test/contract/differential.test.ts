@@ -7,19 +7,34 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemRuntime } from '../../src/runtime/system-runtime.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import { createRedisStore } from '../../src/store/redis/redis-store.ts';
-import type { Commit, IndexChange, Store, StreamName, TakeRequest, Unit } from '../../src/store/store.ts';
+import type {
+  CapsChange,
+  Commit,
+  IndexChange,
+  KeptResult,
+  Store,
+  StreamName,
+  TakeRequest,
+  Unit,
+} from '../../src/store/store.ts';
 import { TASK_STATES } from '../../src/task/task.ts';
-import { anId, T0 } from '../support/builders.ts';
+import { anId, jsonOf, refTo, T0 } from '../support/builders.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
 
 const RUNS = 250;
 const STEPS_MAX = 30;
 const IDS = [T0, T0, T0, T0 + 1e9, T0 + 1e9, T0 + 2e9].map((at) => anId(0, at));
 const BLOCKS = [...new Set(IDS.map((id) => id.slice(0, 15)))];
-const LANES = ['echo|a', 'echo|b', '!echo|a', 'other|a'];
-const INDEXES = ['due', 'deadline', 'expiry', 'held:w1@1-a', 'held:w2@2-b'] as const;
+const LANES = [
+  ...['echo|a', 'echo|b|k=x', '!echo|a|r=x', 'other|a|r={"worker":"w1"}'],
+  ...['echo|b|k=x|r={"worker":"w1"}', 'echo|r=c'],
+];
+const CAPS = ['a|echo', 'a|other', 't|a', 't|b', 'k|echo|b|x'];
+const INDEXES = ['due', 'deadline', 'expiry', 'held:w1@1-a', 'held:w2@2-b', 'cap:a|echo', 'cap:k|echo|b|x'] as const;
 const HOLDERS = ['w1@1-a', 'w2@2-b'];
 const TOKENS = ['t1', 't2'];
+const TEXTS = [jsonOf(20_000, 'x'), jsonOf(20_001, 'é')];
+const KEPT = ['a1', 'a2'].map((attemptId) => ({ holder: HOLDERS[0]!, attemptId }));
 
 /** A place in the report stream by number, since the stores give their entries different ids. */
 type Place = number;
@@ -27,15 +42,19 @@ type AnyCommit = Omit<Commit, 'cursor' | 'epoch'> & {
   epoch: 'none' | 'standing' | 'other';
   cursor: { from: 'standing' | 'other'; entries: { at: Place; units: number[] }[] } | null;
 };
+type AnyCapsChange = { do: CapsChange['do']; limits: Record<string, number>; version: number; standing: boolean };
 type Step =
   | { call: 'commit'; commit: AnyCommit }
   | { call: 'take'; request: TakeRequest; goOn: boolean }
   | { call: 'giveBack'; token: string; ids: string[] | undefined }
   | { call: 'setPaused'; agent: string; paused: boolean }
+  | { call: 'changeCaps'; change: AnyCapsChange }
   | { call: 'report'; worker: string; incarnation: string; hint: string | null }
   | { call: 'beat'; worker: string; incarnation: string; wake: boolean }
   | { call: 'enlist' | 'retire'; worker: string; incarnation: string }
   | { call: 'trim'; at: Place }
+  | { call: 'putResult'; kept: KeptResult; text: string }
+  | { call: 'renewResults' | 'dropResults'; kept: KeptResult[] }
   | { call: 'claimEpoch' };
 
 const aScore = fc.integer({ min: -2, max: 4 });
@@ -53,6 +72,14 @@ const aText = fc.constantFrom('{}', '[]', '{"é":1e400}', '');
 const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
 const rarely = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 7 });
 
+const aPayload: fc.Arbitrary<Partial<Unit>> = fc.oneof(
+  fc.constantFrom(...TEXTS).map((input) => ({ input: refTo(input), large: { input } })),
+  fc.constantFrom(...TEXTS).map((result) => ({ result: refTo(result), large: { result } })),
+  fc
+    .tuple(fc.constantFrom(...TEXTS), fc.constantFrom(...KEPT))
+    .map(([result, adopt]) => ({ result: refTo(result), adopt })),
+);
+
 const aUnit: fc.Arbitrary<Unit> = fc
   .record({
     id: fc.constantFrom(...IDS),
@@ -62,15 +89,18 @@ const aUnit: fc.Arbitrary<Unit> = fc
     input: maybe(aText),
     trail: maybe(aText),
     result: maybe(fc.option(aText)),
+    reseal: maybe(aText),
     kind: fc.constantFrom('write', 'write', 'write', 'write', 'remove', 'repair'),
     token: rarely(fc.constantFrom(...TOKENS)),
     unique: rarely(
       fc.record({ key: fc.constantFrom('k1', 'k2'), digest: fc.constant('d'), ttlMs: fc.constant(60_000) }),
     ),
     indexes: fc.array(anIndexChange, { maxLength: 4 }),
+    payloads: rarely(aPayload),
   })
-  .map(({ kind, ...unit }) => ({
+  .map(({ kind, payloads, ...unit }) => ({
     ...unit,
+    ...payloads,
     indexes: unit.indexes.map((change) => inItsLane(unit.id, change)),
     ...(kind === 'write' ? {} : { [kind]: true }),
   }));
@@ -119,6 +149,12 @@ const aTake = fc.record({
   urgentMax: fc.nat(2),
   agents: fc.constantFrom<TakeRequest['agents']>({ echo: 3 }, { echo: 1, other: 2 }, { other: 1 }, { echo: 0 }),
   lanesMax: fc.constantFrom(1, 2, 10),
+  requires: fc.constantFrom<TakeRequest['requires']>(
+    undefined,
+    {},
+    { 'echo|r={"worker":"w1"}': 1, 'other|r={"worker":"w1"}': 0 },
+    { 'other|r={"worker":"w1"}': 2, 'echo|r=x': 1, 'echo|r={"worker":"w1"}': 3 },
+  ),
 });
 
 const aStep: fc.Arbitrary<Step> = fc.oneof(
@@ -133,10 +169,31 @@ const aStep: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   fc.record({ call: fc.constant('setPaused'), agent: fc.constantFrom('echo', 'other'), paused: fc.boolean() }),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      call: fc.constant('changeCaps'),
+      change: fc.record({
+        do: fc.constantFrom('introduce', 'replace', 'lower', 'set'),
+        limits: fc.dictionary(fc.constantFrom('a|echo', 'a|other', 't', 't|a', 'k|echo'), fc.nat(2), { maxKeys: 3 }),
+        version: fc.nat(3),
+        standing: fc.boolean(),
+      }),
+    }),
+  },
   fc.record({ call: fc.constant('report'), ...aWorker, hint: fc.option(fc.constant('h')) }),
   fc.record({ call: fc.constant('beat'), ...aWorker, wake: fc.boolean() }),
   fc.record({ call: fc.constantFrom('enlist', 'retire'), ...aWorker }),
   fc.record({ call: fc.constant('trim'), at: fc.nat(5) }),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      call: fc.constant('putResult'),
+      kept: fc.constantFrom(...KEPT),
+      text: fc.constantFrom(...TEXTS),
+    }),
+  },
+  fc.record({ call: fc.constantFrom('renewResults', 'dropResults'), kept: fc.subarray(KEPT) }),
   fc.record({ call: fc.constant('claimEpoch') }),
 ) as fc.Arbitrary<Step>;
 
@@ -192,14 +249,22 @@ class Player {
         return this.#commit(step.commit);
       case 'take': {
         const after = step.goOn ? this.#next : undefined;
-        const { tasks, next } = await store.take(0, after ? { ...step.request, after } : step.request);
+        const { tasks, next, unknown } = await store.take(0, after ? { ...step.request, after } : step.request);
         this.#next = next;
-        return { tasks, next };
+        return { tasks, next, unknown };
       }
       case 'giveBack':
         return store.giveBack(0, step.token, step.ids);
       case 'setPaused':
         return store.setPaused(0, step.agent, step.paused);
+      case 'changeCaps': {
+        const { do: how, limits, version, standing } = step.change;
+        if (how === 'introduce') return store.changeCaps(0, { do: how, limits });
+        if (how === 'replace') {
+          return store.changeCaps(0, { do: how, limits, epoch: standing ? this.#epoch : '0.none' });
+        }
+        return store.changeCaps(0, { do: how, limits, version });
+      }
       case 'report': {
         const { worker, incarnation, hint } = step;
         const { entry, released } = await store.report(0, { worker, incarnation, envelope: 'e', hint });
@@ -218,6 +283,12 @@ class Player {
         return store[step.call](0, step.worker, step.incarnation);
       case 'trim':
         return store.trim(0, 'reports', this.#entry(step.at));
+      case 'putResult':
+        return store.putResult(0, step.kept, step.text, 60_000);
+      case 'renewResults':
+        return store.renewResults(0, step.kept, 60_000);
+      case 'dropResults':
+        return store.dropResults(0, step.kept);
       case 'claimEpoch': {
         const lock = store.lock(0);
         const held = await lock.acquire(60_000);
@@ -233,9 +304,11 @@ class Player {
     const owner = await store.owner(0);
     return {
       tasks: (await store.read(0, IDS, { input: true, result: true })).tasks,
+      kept: await store.renewResults(0, KEPT, 60_000),
       blocks: [await store.blocks(0, null, 100), await this.#scanned()],
       byBlock: await Promise.all(BLOCKS.map((block) => store.readBlock(0, block))),
       queues: (await store.queues(0, 100)).queues,
+      caps: await this.#caps(),
       indexes: await Promise.all(INDEXES.map(async (index) => (await store.range(0, index, 100, 100)).entries)),
       contains: await store.contains(0, 'due', ['x', 'y', 'z']),
       holders: await store.holders(0),
@@ -264,6 +337,12 @@ class Player {
     return { units, fenced, posted: posted.map((id) => id !== null), cursor: stands && this.#placeOf(stands) };
   }
 
+  async #caps(): Promise<unknown> {
+    const { limits, used, version } = await this.#store.caps(0, 100);
+    const tasks = CAPS.map(async (cap) => (await this.#store.range(0, `cap:${cap}`, 10, 100)).entries);
+    return { limits, version, used: used.sort((a, b) => (a.cap < b.cap ? -1 : 1)), tasks: await Promise.all(tasks) };
+  }
+
   async #scanned(): Promise<string[]> {
     const found = new Set<string>();
     let cursor: string | null = null;
@@ -285,8 +364,13 @@ class Player {
 
   async #fields(stream: StreamName): Promise<unknown[]> {
     const [batch] = await this.#store.readStreams(0, { from: [{ stream, after: '0' }], count: 1_000, waitMs: 0 });
-    return batch?.entries.map(({ fields }) => fields) ?? [];
+    return batch?.entries.map(({ fields }) => (fields.s === 'leader.changed' ? ofEpoch(fields) : fields)) ?? [];
   }
+}
+
+/** The tail of an epoch is random. */
+function ofEpoch(fields: Record<string, string>) {
+  return { ...fields, n: Number.parseInt(fields.n ?? '', 10) };
 }
 
 const EVERYTHING = { max: 100, urgentMax: 100, agents: { echo: 100, other: 100 }, lanesMax: 100 };

@@ -56,6 +56,25 @@ export function describeReading(here: () => World): void {
     expect(await world.store.readBlock(world.shard, 'nosuchblock0000')).toEqual([]);
   });
 
+  it('tells how much memory blocks take, about: more with more in them, nothing for those that do not exist', async () => {
+    const world = here();
+    const at = T0 + 2e9;
+    const [small, large] = [anId(world.shard, at), anId(world.shard, at + 5_000)];
+    await world.create({ id: small }, { id: large, input: JSON.stringify('x'.repeat(50_000)) });
+    const blocks = [blockOf(small), 'nosuchblock0000', blockOf(large)];
+    const [less, none, more] = await world.store.blockSizes(world.shard, blocks);
+    expect(none).toBe(0);
+    expect(less).toBeGreaterThan(20);
+    expect(less).toBeLessThan(2_000);
+    expect(more! - less!).toBeGreaterThan(45_000);
+    expect(more).toBeLessThan(80_000);
+    const result = JSON.stringify('y'.repeat(20_000));
+    await world.commit({ units: [world.unit({ id: small, expect: 1, state: 'completed', result })] });
+    const [grown] = await world.store.blockSizes(world.shard, blocks);
+    expect(grown! - less!).toBeGreaterThan(18_000);
+    expect(await world.store.blockSizes(world.shard, [])).toEqual([]);
+  });
+
   it('forgets a block with its last record', async () => {
     const world = here();
     const ids = [anId(world.shard), anId(world.shard, T0 + 2e9)];

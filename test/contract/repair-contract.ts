@@ -37,6 +37,23 @@ export function describeRepairs(here: () => World): void {
     expect(queues).toMatchObject([{ lane: A_LANE, score: 7 }]);
   });
 
+  it('puts a newer seal over a specification, and leaves version, state and everything else as they are', async () => {
+    const world = here();
+    const id = await world.createOne({ spec: 'old {}', indexes: [inLane()] });
+    const before = await world.record(id);
+    const events = await world.fields('events');
+    const reseal = { id, expect: 1, state: 'queued' as const, repair: true as const, reseal: 'new {}', indexes: [] };
+    expect((await world.commit({ units: [reseal] })).units).toEqual([{ ok: true, already: false, repaired: 0 }]);
+    expect(await world.record(id)).toEqual({ ...before, spec: 'new {}' });
+    expect(await world.fields('events')).toEqual(events);
+    expect(await world.lanes()).toEqual({ [A_LANE]: 1 });
+    const late = { ...reseal, expect: 2, reseal: 'late {}' };
+    const strange = { ...reseal, id: world.unit().id, expect: 0 };
+    expect((await world.commit({ units: [late, strange] })).units).toMatchObject([CONFLICT, { ok: true }]);
+    expect(await world.record(id)).toEqual({ ...before, spec: 'new {}' });
+    expect(await world.record(strange.id)).toBeNull();
+  });
+
   it('can be repeated under the same operation', async () => {
     const world = here();
     const id = await world.createOne({ indexes: [] });

@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest';
-import { RESERVATION_MS, UNITS_MAX } from '../../src/store/store.ts';
+import { describe, expect, it } from 'vitest';
+import { RESERVATION_MS, UNITS_MAX, UNKNOWN_MAX } from '../../src/store/store.ts';
 import { A_LANE, inLane, outOfLane } from '../support/builders.ts';
 import { ALREADY, CONFLICT, idsOf, WON, type World } from './world.ts';
 
@@ -259,6 +259,70 @@ export function describeTaking(here: () => World): void {
     expect((await world.store.queues(world.shard, 10)).queues).toMatchObject([{ lane: A_LANE, paused: true }]);
     await world.store.setPaused(world.shard, 'echo', false);
     expect(await world.takeIds({ token: 't3' })).toEqual([id]);
+  });
+
+  describe('of lanes that require something of a worker', () => {
+    const GPU = 'echo|a|r={"resources":{"gpu":1}}';
+    const EU = 'echo|a|r={"labels":{"zone":"eu"}}';
+    const [GPU_DEMAND, EU_DEMAND] = ['echo|r={"resources":{"gpu":1}}', 'echo|r={"labels":{"zone":"eu"}}'];
+
+    it('takes none that it was not told of, names them, best first, and goes on behind them', async () => {
+      const world = here();
+      const ids = await world.create(
+        at(1, EU),
+        at(2, GPU),
+        at(3, EU.replace('|a', '|b|k=x')),
+        at(4),
+        at(5, 'other|a|r=x'),
+      );
+      const reply = await world.take({ max: 2 });
+      expect(idsOf(reply)).toEqual([ids[3]]);
+      expect(reply.unknown).toEqual([EU_DEMAND, GPU_DEMAND]);
+      expect(await world.lanes()).toMatchObject({ [EU]: 1, [GPU]: 1 });
+    });
+
+    it('takes of each demand as many as it may, over all its lanes, within the bound of the agent', async () => {
+      const world = here();
+      const urgent = `!${GPU}`;
+      const ids = await world.create(
+        at(-5, urgent),
+        at(1, GPU),
+        at(2, GPU.replace('|a', '|b')),
+        at(3, EU),
+        at(4, EU),
+        at(5),
+      );
+      const requires = { [GPU_DEMAND]: 2, [EU_DEMAND]: 9 };
+      const reply = await world.take({ requires, urgentMax: 1, agents: { echo: 4 } });
+      expect(idsOf(reply)).toEqual([ids[0], ids[1], ids[3], ids[4]]);
+      expect(reply.unknown).toBeUndefined();
+      expect(reply.tasks[0]).toMatchObject({ lane: urgent, score: -5 });
+      const rest = await world.take({ token: 't2', requires: { [GPU_DEMAND]: 1 } });
+      expect(idsOf(rest)).toEqual([ids[2], ids[5]]);
+    });
+
+    it('does not name what it was told of, nor lanes of agents that it cannot serve', async () => {
+      const world = here();
+      await world.create(at(1, GPU), at(2, 'other|a|r={"worker":"w1"}'), at(3, '!echo|a|r={"worker":"w2"}'));
+      const reply = await world.take({ requires: { [GPU_DEMAND]: 0 }, urgentMax: 0 });
+      expect(reply).toMatchObject({ tasks: [] });
+      expect(reply.unknown).toBeUndefined();
+    });
+
+    it('names so many at most, and each once', async () => {
+      const world = here();
+      const lanes = Array.from({ length: UNKNOWN_MAX + 1 }, (_, n) => `echo|a|r={"worker":"w${n}"}`);
+      await world.create(at(0, `!${lanes[0]}`), ...lanes.map((lane, n) => at(n, lane)));
+      const { unknown, next } = await world.take({ lanesMax: 1_000 });
+      expect(unknown).toEqual(lanes.slice(0, UNKNOWN_MAX).map((lane) => lane.replace('|a', '')));
+      expect(next).toBeUndefined();
+    });
+
+    it('takes a tenant for what it is, whatever it is called', async () => {
+      const world = here();
+      const [id] = await world.create(at(1, 'echo|r=gpu'));
+      expect(await world.takeIds()).toEqual([id]);
+    });
   });
 
   it('lets pausing and resuming be repeated', async () => {

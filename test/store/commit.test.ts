@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { digestOf } from '../../src/message/seal.ts';
 import { removalOf, repairOf, unitOf } from '../../src/store/commit.ts';
 import { type IndexPolicy, indexesOf } from '../../src/store/indexes.ts';
 import type { IndexChange } from '../../src/store/store.ts';
 import { blockOf } from '../../src/task/id.ts';
+import { LARGE_PAYLOAD_BYTES } from '../../src/task/payload.ts';
 import { TASK_STATES, type TaskRecord } from '../../src/task/task.ts';
-import { anAttempt, anId, aSpec, aTask, T0 } from '../support/builders.ts';
+import { anAttempt, anId, aSpec, aTask, jsonOf, refTo, T0 } from '../support/builders.ts';
 
 const POLICY = {
   timeoutGraceMs: 5_000,
@@ -172,3 +174,27 @@ function apply(entries: Entries, indexes: readonly IndexChange[]): Entries {
   }
   return next;
 }
+
+describe('large payloads of a unit', () => {
+  const input = jsonOf(LARGE_PAYLOAD_BYTES + 1);
+
+  it('go beside it, and their references into the record', () => {
+    const task = aTask({ state: 'completed' });
+    const result = jsonOf(20_000, 'r');
+    const spec = aSpec({ id: task.id, inputDigest: digestOf(input) });
+    const unit = unitOf(null, { ...task, spec, input, result }, POLICY);
+    expect(unit).toMatchObject({ input: refTo(input), result: refTo(result), large: { input, result } });
+    expect(unit).not.toHaveProperty('adopt');
+  });
+
+  it('stay in the record up to the threshold', () => {
+    const unit = unitOf(null, { ...aTask(), input: jsonOf(LARGE_PAYLOAD_BYTES) }, POLICY);
+    expect(unit.input).toHaveLength(LARGE_PAYLOAD_BYTES);
+    expect(unit).not.toHaveProperty('large');
+  });
+
+  it('are counted in bytes, not in characters', () => {
+    const text = jsonOf(LARGE_PAYLOAD_BYTES / 2 + 10, 'é');
+    expect(unitOf(null, { ...aTask(), input: text }, POLICY).large).toEqual({ input: text });
+  });
+});

@@ -27,6 +27,14 @@ export class Indexes {
     return this.#sets.get(index)?.has(member) ?? false;
   }
 
+  names(): IndexName[] {
+    return [...this.#sets.keys()];
+  }
+
+  knowHolder(holder: string): void {
+    this.#holders.add(holder);
+  }
+
   holders(): string[] {
     return [...this.#holders].sort();
   }

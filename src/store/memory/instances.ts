@@ -1,6 +1,9 @@
 import type { InstanceRecord, RegisteredInstance, Registration, RegistrationReply } from '../store.ts';
 import type { RisingClock } from './rising-clock.ts';
 
+/** Puts what happened to the system into the event stream: what, whose name, and a text about it. */
+export type Tell = (what: string, name: string, text: string) => void;
+
 interface Entry {
   /** Kept as text, so that nobody outside can change what stands here. */
   text: string;
@@ -11,11 +14,13 @@ interface Entry {
 /** The registry of instances: one entry per id, held by one incarnation as long as it renews it. */
 export class Instances {
   readonly #clock: RisingClock;
+  readonly #tell: Tell;
   readonly #entries = new Map<string, Entry>();
   #lastIncarnation = 0;
 
-  constructor(clock: RisingClock) {
+  constructor(clock: RisingClock, tell: Tell) {
     this.#clock = clock;
+    this.#tell = tell;
   }
 
   register({ instance, nonce, ttlMs, takeOver }: Registration): RegistrationReply {
@@ -28,6 +33,7 @@ export class Instances {
     const incarnation = this.#nextIncarnation(nonce, now);
     const text = JSON.stringify({ ...instance, incarnation, startedAt: now });
     this.#entries.set(instance.id, { text, incarnation, seenAt: now });
+    this.#tell('instance.registered', instance.id, text);
     return { ok: true, now, instance: parsed(text) };
   }
 
@@ -41,7 +47,10 @@ export class Instances {
   }
 
   deregister(id: string, incarnation: string): void {
-    if (this.#entries.get(id)?.incarnation === incarnation) this.#entries.delete(id);
+    const entry = this.#entries.get(id);
+    if (entry?.incarnation !== incarnation) return;
+    this.#entries.delete(id);
+    this.#tell('instance.deregistered', id, entry.text);
   }
 
   all(): { now: number; instances: RegisteredInstance[] } {

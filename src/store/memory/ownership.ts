@@ -1,5 +1,6 @@
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { HeldLock, LockPort, Owner } from '../store.ts';
+import type { Tell } from './instances.ts';
 import type { RisingClock } from './rising-clock.ts';
 
 const VALUE_LENGTH = 26;
@@ -12,12 +13,14 @@ const EPOCH_LENGTH = 12;
 export class Ownership implements LockPort {
   readonly #clock: RisingClock;
   readonly #runtime: Runtime;
+  readonly #tell: Tell;
   #lock: { value: string; until: number } | null = null;
   #number = 0;
   #owner: { instance: string; epoch: string } | null = null;
 
-  constructor(clock: RisingClock, runtime: Runtime) {
+  constructor(clock: RisingClock, runtime: Runtime, tell: Tell) {
     this.#clock = clock;
+    this.#tell = tell;
     this.#runtime = runtime;
   }
 
@@ -30,7 +33,18 @@ export class Ownership implements LockPort {
     if (this.#live()?.value !== lockValue) return null;
     this.#number += 1;
     this.#owner = { instance, epoch: `${this.#number}.${this.#runtime.id(EPOCH_LENGTH)}` };
+    this.#tell('leader.changed', this.#owner.epoch, instance);
     return this.#owner.epoch;
+  }
+
+  /** Of the last epoch. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** Epochs before were claimed by processes that are gone. */
+  countFrom(number: number): void {
+    this.#number = number;
   }
 
   owner(): Owner | null {

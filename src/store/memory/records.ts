@@ -1,7 +1,9 @@
+import { digestOf } from '../../message/seal.ts';
 import type { StoredTask } from '../../task/codec.ts';
 import { blockOf } from '../../task/id.ts';
+import { isLarge, refText } from '../../task/payload.ts';
 import type { TaskState } from '../../task/task.ts';
-import type { ReadParts, Unit } from '../store.ts';
+import { type ReadParts, type Unit, versionAfter } from '../store.ts';
 import { SortedSet } from './sorted-set.ts';
 
 /** What is kept of a task. Never handed out: readers get copies with the parts they asked for. */
@@ -12,7 +14,10 @@ export interface StoredRecord {
   op: string;
   spec: string;
   trail: string;
+  /** Whole, as is the result: what is large is stored apart only where a copy of it costs something. */
   input: string;
+  /** Stands for a large input; made when it is first asked for. */
+  inputRef?: string | undefined;
   result: string | null;
 }
 
@@ -32,7 +37,12 @@ export class Records {
 
   create(unit: Unit, op: string): void {
     const { id, state, spec = '', input = '', trail = '', result = null } = unit;
-    this.#block(blockOf(id)).set(id, { id, version: 1, state, op, spec, trail, input, result });
+    this.#block(blockOf(id)).set(id, { id, version: versionAfter(unit), state, op, spec, trail, input, result });
+  }
+
+  /** As it was read back from a journal. */
+  put(record: StoredRecord): void {
+    this.#block(blockOf(record.id)).set(record.id, record);
   }
 
   delete(id: string): void {
@@ -59,6 +69,13 @@ export class Records {
     return [...(this.#blocks.get(block)?.keys() ?? [])].sort();
   }
 
+  /** Characters of all texts, which take a byte each as long as they are Latin. */
+  sizeOf(block: string): number {
+    let size = 0;
+    for (const record of this.#blocks.get(block)?.values() ?? []) size += lengthOf(record);
+    return size;
+  }
+
   read(id: string, parts: ReadParts = {}): StoredTask | null {
     const record = this.get(id);
     return record ? copyOf(record, parts) : null;
@@ -74,13 +91,20 @@ export class Records {
   }
 }
 
+function lengthOf({ id, op, spec, trail, input, result }: StoredRecord): number {
+  return id.length + op.length + spec.length + trail.length + input.length + (result?.length ?? 0);
+}
+
 /** Writes what the unit brings; parts it leaves out stay as they are. */
 export function overwrite(record: StoredRecord, unit: Unit, op: string): void {
   record.version += 1;
   record.state = unit.state;
   record.op = op;
   if (unit.spec !== undefined) record.spec = unit.spec;
-  if (unit.input !== undefined) record.input = unit.input;
+  if (unit.input !== undefined) {
+    record.input = unit.input;
+    record.inputRef = undefined;
+  }
   if (unit.trail !== undefined) record.trail = unit.trail;
   if (unit.result !== undefined) record.result = unit.result;
 }
@@ -88,7 +112,14 @@ export function overwrite(record: StoredRecord, unit: Unit, op: string): void {
 function copyOf(record: StoredRecord, parts: ReadParts): StoredTask {
   const { id, version, state, op, spec, trail, input, result } = record;
   const task: StoredTask = { id, version, state, op, spec, trail };
-  if (parts.input) task.input = input;
+  if (parts.input) task.input = parts.input === 'ref' ? inputOrRef(record) : input;
   if (parts.result && result !== null) task.result = result;
   return task;
+}
+
+function inputOrRef(record: StoredRecord): string {
+  const { input } = record;
+  if (!isLarge(input)) return input;
+  record.inputRef ??= refText({ bytes: Buffer.byteLength(input), digest: digestOf(input) });
+  return record.inputRef;
 }

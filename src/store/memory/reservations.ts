@@ -27,6 +27,10 @@ export class Reservations {
     return this.#tokenOf.get(id) === token;
   }
 
+  all(): Reserved[] {
+    return [...this.#byToken.values()].flatMap(({ tasks }) => [...tasks.values()]);
+  }
+
   tasksOf(token: string): Reserved[] {
     return [...(this.#byToken.get(token)?.tasks.values() ?? [])];
   }

@@ -9,6 +9,11 @@ export class RisingClock {
     this.#runtime = runtime;
   }
 
+  /** It has shown this time before, in a process that is gone. */
+  notBefore(time: number): void {
+    this.#last = Math.max(this.#last, time);
+  }
+
   now(): number {
     this.#last = Math.max(this.#last, Math.floor(this.#runtime.now()));
     return this.#last;

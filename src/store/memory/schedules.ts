@@ -31,6 +31,22 @@ export class Schedules {
     return [...this.#entries.values()].map(entryOf);
   }
 
+  keys(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** All that stands under the key. */
+  stored(key: string): { version: number; text: string; dueAt: number | null } | null {
+    const { version, text, dueAt } = this.#entries.get(key) ?? {};
+    return version === undefined ? null : { version, text: text!, dueAt: dueAt! };
+  }
+
+  /** As it was read back from a journal. */
+  put(key: string, entry: { version: number; text: string; dueAt: number | null } | null): void {
+    if (entry === null) this.#entries.delete(key);
+    else this.#entries.set(key, { key, ...entry });
+  }
+
   /** Those due by now, the longest due first. */
   due(limit: number): ScheduleEntry[] {
     const now = this.#clock.now();

@@ -100,6 +100,14 @@ export class SortedSet {
     return found;
   }
 
+  /** How many entries stand before `place`; it need not be in the set itself. */
+  countBefore(place: Entry): number {
+    const at = this.#chunkOf(place);
+    let count = 0;
+    for (let i = 0; i < at; i++) count += this.#chunks[i]!.length;
+    return count + firstIndexFrom(this.#chunks[at] ?? [], place, false);
+  }
+
   #putIn(entry: Entry): void {
     const at = this.#chunkOf(entry);
     const chunk = this.#chunks[at];

@@ -24,6 +24,7 @@ export class Stream {
   #start = 0;
   #size = 0;
   #last = STREAM_START;
+  #hasLost = false;
 
   constructor(bounds: StreamBounds) {
     this.#bounds = bounds;
@@ -33,9 +34,20 @@ export class Stream {
     return this.#entries.length - this.#start;
   }
 
+  /** Entries were ever removed. */
+  get hasLost(): boolean {
+    return this.#hasLost;
+  }
+
   /** The greatest id ever given out, whether or not its entry is still here. */
   get last(): StreamId {
     return this.#last;
+  }
+
+  /** Goes on behind a place that it had reached in a process that is gone, with all of its entries. */
+  goOnFrom(place: StreamId): void {
+    this.#last = place;
+    this.#hasLost = true;
   }
 
   append(fields: Record<string, string>, now: number): string {
@@ -68,6 +80,7 @@ export class Stream {
   }
 
   #removeFirst(): void {
+    this.#hasLost = true;
     this.#size -= this.#entries[this.#start]!.size;
     this.#entries[this.#start] = undefined;
     this.#start += 1;

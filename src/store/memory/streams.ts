@@ -1,8 +1,8 @@
 import type { Runtime } from '../../runtime/runtime.ts';
-import type { ReadStreams, StreamBatch, StreamName } from '../store.ts';
+import type { ReadStreams, StreamBatch, StreamEntry, StreamName } from '../store.ts';
 import type { RisingClock } from './rising-clock.ts';
 import { Stream, type StreamBounds } from './stream.ts';
-import { parseStreamId, STREAM_START, type StreamId } from './stream-id.ts';
+import { formatStreamId, parseStreamId, STREAM_START, type StreamId } from './stream-id.ts';
 
 const EVENT_ENTRIES_MAX = 100_000;
 const WAKE_ENTRIES_MAX = 1_000;
@@ -40,8 +40,27 @@ export class Streams {
     return request.signal?.aborted ? [] : this.#entries(from, request.count);
   }
 
+  /** What stands behind this place now. */
+  after(name: StreamName, place: string, count: number): StreamEntry[] {
+    return this.#streams.get(name)?.after(parseStreamId(place), count) ?? [];
+  }
+
   lastEntry(name: StreamName): string {
     return this.#streams.get(name)?.newest(1)[0]?.id ?? '0-0';
+  }
+
+  extent(name: StreamName): { first: string; last: string; trimmed: boolean } {
+    const stream = this.#streams.get(name);
+    if (!stream) return { first: '0-0', last: '0-0', trimmed: false };
+    const last = formatStreamId(stream.last);
+    return { first: stream.after(STREAM_START, 1)[0]?.id ?? last, last, trimmed: stream.hasLost };
+  }
+
+  /** See `Stream.goOnFrom`. */
+  goOnFrom(name: StreamName, place: StreamId): void {
+    const stream = new Stream(this.#boundsOf(name));
+    stream.goOnFrom(place);
+    this.#streams.set(name, stream);
   }
 
   trim(name: StreamName, upTo: string): void {

@@ -24,6 +24,21 @@ export class UniqueKeys {
     this.#expiry.set(key, now + ttlMs);
   }
 
+  /** Keys by when they expire, also those that have. */
+  get byExpiry(): SortedSet {
+    return this.#expiry;
+  }
+
+  stored(key: string): KeyHolder | undefined {
+    return this.#holders.get(key);
+  }
+
+  /** As it was read back from a journal. */
+  put(key: string, holder: KeyHolder, expiresAt: number): void {
+    this.#holders.set(key, holder);
+    this.#expiry.set(key, expiresAt);
+  }
+
   #dropExpired(now: number): void {
     for (let i = 0; i < DROPPED_PER_ADD; i++) {
       const first = this.#expiry.first();

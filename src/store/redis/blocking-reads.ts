@@ -4,8 +4,8 @@
  */
 import type { Redis } from 'ioredis';
 import { pause, type Runtime } from '../../runtime/runtime.ts';
-import type { Commands } from './connect.ts';
-import { meaningOf, unavailable } from './errors.ts';
+import type { Commands, OnCommand, OnRetry } from './connect.ts';
+import { faultCode, meaningOf, unavailable, withRetries } from './errors.ts';
 
 /** An answer may be this late before the server counts as gone. */
 const LATE_MS = 5_000;
@@ -21,6 +21,9 @@ export interface BlockingReadsOptions {
   connectionsMax: number;
   /** The same read without waiting. */
   look: (args: string[]) => Promise<unknown>;
+  /** Told of each read that came to an end, other than by its own abort. */
+  onRead?: OnCommand | undefined;
+  onRetry?: OnRetry | undefined;
 }
 
 export interface BlockingRead {
@@ -60,7 +63,8 @@ export class BlockingReads {
       try {
         return await this.#readOn(line, read);
       } catch (error) {
-        if (!commands.heard(read.tag, line.place, error) || moves >= MOVES_MAX) throw error;
+        const isElsewhere = commands.heard(read.tag, line.place, error);
+        if (!isElsewhere || moves >= MOVES_MAX) throw withRetries(error, 'xread', this.#options.onRetry);
       }
     }
   }
@@ -87,14 +91,22 @@ export class BlockingReads {
     return { client: open(), place };
   }
 
-  #readOn(line: Line, { args, waitMs, signal }: BlockingRead): Promise<unknown> {
+  #readOn(line: Line, { tag, args, waitMs, signal }: BlockingRead): Promise<unknown> {
+    const { runtime, onRead } = this.#options;
+    const started = runtime.now();
+    const told = (error?: unknown) => {
+      const code = error === undefined ? null : faultCode(error);
+      const facts = { key: tag, address: line.place, code, waits: true };
+      onRead?.('xread', (runtime.now() - started) / 1_000, facts);
+    };
     return new Promise((resolve, reject) => {
       const stop = () => this.#drop(line, finish, () => resolve(null));
       const late = () => {
         const error = unavailable(line.place, 'a blocking read was not answered in time');
+        told(error);
         this.#drop(line, finish, () => reject(error));
       };
-      const cancel = this.#options.runtime.after(waitMs + LATE_MS, late);
+      const cancel = runtime.after(waitMs + LATE_MS, late);
       const finish = () => {
         cancel();
         signal?.removeEventListener('abort', stop);
@@ -106,11 +118,13 @@ export class BlockingReads {
         (reply) => {
           if (!this.#busy.has(line)) return;
           finish();
+          told();
           this.#idle.push(line);
           resolve(reply);
         },
         (error: unknown) => {
           if (!this.#busy.has(line)) return;
+          told(error);
           this.#drop(line, finish, () => reject(meaningOf(error, line.place)));
         },
       );

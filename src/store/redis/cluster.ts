@@ -45,7 +45,7 @@ export class ClusterConnection implements Commands {
   }
 
   async call(name: string, args: readonly Argument[], tag?: string): Promise<unknown> {
-    return this.#routed(hashTagOf(tag ?? keyOf(name, args)), (node) => node.call(name, args));
+    return this.#routed(hashTagOf(tag ?? keyOf(name, args)), (node) => node.call(name, args, tag));
   }
 
   async together(shown: string, tag: string, commands: readonly Command[]): Promise<unknown[] | null> {
@@ -57,6 +57,10 @@ export class ClusterConnection implements Commands {
 
   async run(script: Script, tag: string, args: readonly Argument[]): Promise<unknown> {
     return this.#routed(hashTagOf(tag), (node) => node.run(script, tag, args));
+  }
+
+  async runAndAsk(script: Script, tag: string, args: readonly Argument[], question: Command) {
+    return this.#routed(hashTagOf(tag), (node) => node.runAndAsk(script, tag, args, question));
   }
 
   readerOf(tag: string): Reader {

@@ -4,14 +4,17 @@
  */
 import { AgentSystemError } from '../../errors.ts';
 import { blockOf } from '../../task/id.ts';
+import { type PayloadPart, parseRef } from '../../task/payload.ts';
 import {
   type Commit,
   type CursorMove,
   type IndexChange,
+  type KeptResult,
   type Post,
   type Release,
   UNITS_MAX,
   type Unit,
+  versionAfter,
 } from '../store.ts';
 import { letterOf, metaOf } from './records.ts';
 
@@ -88,6 +91,8 @@ function endOfRound(units: readonly Unit[], from: number): number {
 interface UnitClass {
   unit: Unit;
   parts: string;
+  /** A letter for each text that waits under a key of its own. */
+  large: string;
   runs: Map<string, number[]>;
 }
 
@@ -99,17 +104,18 @@ function pushWrites(
   to: number,
   op: string,
 ): void {
-  const classes = classesOf(units, from, to);
+  const classes = classesOf(units, from, to, op);
   args.push('W', String(classes.size));
-  for (const { unit, parts, runs } of classes.values()) {
+  for (const { unit, parts, large, runs } of classes.values()) {
     const { expect, state, token = '', unique } = unit;
-    const meta = metaOf(expect + 1, state, op);
-    args.push(expect === 0 ? '' : `${expect} `, meta, parts, token, unique ? '1' : '0', String(runs.size));
+    const meta = metaOf(versionAfter(unit), state, op);
+    args.push(expect === 0 ? '' : `${expect} `, meta, parts, token, unique ? '1' : '0', large, String(runs.size));
     for (const [block, places] of runs) {
       args.push(block, String(places.length));
       for (const at of places) {
         order.push(at);
         pushUnit(args, units[at]!, parts);
+        for (const waiting of large ? largeTexts(units[at]!, op, at) : []) pushLarge(args, waiting);
       }
     }
   }
@@ -121,15 +127,17 @@ function pushWrites(
   }
 }
 
-function classesOf(units: readonly Unit[], from: number, to: number): Map<string, UnitClass> {
+function classesOf(units: readonly Unit[], from: number, to: number, op: string): Map<string, UnitClass> {
   const classes = new Map<string, UnitClass>();
   for (let at = from; at < to; at++) {
     const unit = units[at]!;
     const parts = writtenParts(unit);
-    const name = `${unit.expect} ${unit.state} ${parts} ${unit.unique ? 'u' : ''} ${unit.token ?? ''}`;
+    const large = unit.large || unit.adopt ? lettersOf(largeTexts(unit, op, at)) : '';
+    const what = `${unit.state} ${parts} ${large} ${unit.unique ? 'u' : ''}`;
+    const name = `${unit.expect} ${versionAfter(unit)} ${what} ${unit.token ?? ''}`;
     let found = classes.get(name);
     if (!found) {
-      found = { unit, parts, runs: new Map() };
+      found = { unit, parts, large, runs: new Map() };
       classes.set(name, found);
     }
     const block = blockOf(unit.id);
@@ -161,6 +169,48 @@ function pushUnit(args: string[], unit: Unit, parts: string): void {
     if (result !== undefined && result !== null) args.push(result);
   }
   if (unique) args.push(unique.key, unique.digest, String(Math.max(1, Math.round(unique.ttlMs))));
+}
+
+/** A large text that waits in the store for the commit, under `out:` and this name. */
+export interface WaitingText {
+  part: PayloadPart;
+  name: string;
+  bytes: number;
+  /** Absent: its worker has put it there. */
+  text?: string;
+}
+
+/** @param at the unit's place in the commit */
+export function largeTexts(
+  { id, input, result, large, adopt, remove, repair }: Unit,
+  op: string,
+  at: number,
+): WaitingText[] {
+  const waiting: WaitingText[] = [];
+  if (remove || repair) return waiting;
+  const add = (part: PayloadPart, payload: string | null | undefined, name: string, text?: string) => {
+    const bytes = parseRef(payload ?? '')?.bytes;
+    if (bytes === undefined)
+      throw new AgentSystemError('REFERENCE_MISSING', `the ${part} of task ${id} is no reference`);
+    waiting.push(text === undefined ? { part, name, bytes } : { part, name, bytes, text });
+  };
+  if (large?.input !== undefined) add('input', input, `${op}:${at}:i`, large.input);
+  if (large?.result !== undefined) add('result', result, `${op}:${at}:r`, large.result);
+  else if (adopt) add('result', result, keptName(adopt));
+  return waiting;
+}
+
+/** Operations have no `@`, so they never meet the name of what a worker keeps. */
+export function keptName({ holder, attemptId }: KeptResult): string {
+  return `${holder}:${attemptId}`;
+}
+
+function lettersOf(waiting: readonly WaitingText[]): string {
+  return waiting.map(({ part }) => part[0]).join('');
+}
+
+function pushLarge(args: string[], { name, bytes }: WaitingText): void {
+  args.push(name, String(bytes));
 }
 
 /** Changes that go out as the values of one command. */
@@ -229,11 +279,11 @@ function scoreText({ score }: IndexChange): string {
 function pushRepairs(args: string[], order: number[], units: readonly Unit[], from: number, to: number): void {
   args.push('R', String(to - from));
   for (let at = from; at < to; at++) {
-    const { id, expect, state, indexes } = units[at]!;
+    const { id, expect, state, reseal = '', indexes } = units[at]!;
     const block = blockOf(id);
     const stands = expect === 0 ? '' : `${expect} ${letterOf(state)} `;
     order.push(at);
-    args.push(block, id.slice(block.length), stands, String(indexes.length));
+    args.push(block, id.slice(block.length), stands, reseal, String(indexes.length));
     for (const change of indexes) {
       const lane = 'lane' in change;
       args.push(VERBS[change.do], lane ? 'l' : 'i', lane ? change.lane : change.index, scoreText(change));
@@ -245,10 +295,10 @@ function pushRepairs(args: string[], order: number[], units: readonly Unit[], fr
 function pushEvents(args: string[], units: readonly Unit[]): void {
   const places: number[] = [];
   let events = '';
-  for (const [at, { id, expect, state, repair, remove }] of units.entries()) {
-    if (repair || remove) continue;
+  for (const [at, unit] of units.entries()) {
+    if (unit.repair || unit.remove) continue;
     places.push(at);
-    events += `${events && ';'}${id} ${expect + 1} ${state}`;
+    events += `${events && ';'}${unit.id} ${versionAfter(unit)} ${unit.state}`;
   }
   args.push(listOf(places), events);
 }

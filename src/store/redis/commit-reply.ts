@@ -29,6 +29,8 @@ function outcomeOf(letter: string, detail: Reply | undefined): UnitOutcome {
       return { ok: true, already: false, repaired: Number(detail) };
     case 'r':
       return { ok: false, reason: 'reservation' };
+    case 'm':
+      return { ok: false, reason: 'missing' };
     case 'e':
       return { ok: false, reason: 'exists', ...holderOf(String(detail)) };
     default:

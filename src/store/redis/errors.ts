@@ -1,4 +1,5 @@
 import { AgentSystemError, StoreUnavailableError } from '../../errors.ts';
+import type { OnRetry } from './connect.ts';
 import { adviceFor } from './faults.ts';
 
 /** Replies by which Redis says "not now" or "not here": the same call may succeed elsewhere, or a little later. */
@@ -44,6 +45,23 @@ export function unavailable(address: string, cause: unknown): StoreUnavailableEr
 /** The client notes the command and its arguments on its errors: payloads, and with AUTH the password. No log may see them. */
 function forgetArguments(error: Error): void {
   Reflect.deleteProperty(error, 'command');
+}
+
+/** One word for what failed: Redis's own (`OOM`, `MOVED`), or the network's (`ECONNREFUSED`). */
+export function faultCode(error: unknown): string {
+  if (!(error instanceof Error)) return 'UNKNOWN';
+  const { code } = error as NodeJS.ErrnoException;
+  if (typeof code === 'string') return code;
+  if (error.message === 'Command timed out') return 'TIMEOUT';
+  return /^[A-Z][A-Z]+\b/.exec(error.message)?.[0] ?? 'CLOSED';
+}
+
+/** Lets whoever repeats the call say so to the store's own listener. */
+export function withRetries<E>(error: E, what: string, onRetry: OnRetry | undefined): E {
+  if (onRetry && error instanceof StoreUnavailableError) {
+    error.onRetry = (tried, waitMs) => onRetry(what, tried, waitMs, error.message);
+  }
+  return error;
 }
 
 /** Nothing is known of what became of the command. */

@@ -24,8 +24,10 @@ export class RedisLocks {
   constructor({ connection, runtime }: LockOptions) {
     this.#runtime = runtime;
     const client = {
-      evalsha: (sha: string, keys: number, args: Argument[]) => connection.call('evalsha', [sha, keys, ...args]),
-      eval: (text: string, keys: number, args: Argument[]) => connection.call('eval', [text, keys, ...args]),
+      evalsha: (sha: string, keys: number, args: Argument[]) =>
+        connection.call('evalsha', [sha, keys, ...args], tagIn(args)),
+      eval: (text: string, keys: number, args: Argument[]) =>
+        connection.call('eval', [text, keys, ...args], tagIn(args)),
     };
     // A Redis without memory must still be owned by somebody, or nothing drains it.
     const always = (script: string) => `#!lua flags=allow-oom\n${script}`;
@@ -54,6 +56,11 @@ export class RedisLocks {
   #lockOf(key: string, held: HeldLock): Lock {
     return new Lock(this.#redlock, [key], held.value, [], Number.POSITIVE_INFINITY);
   }
+}
+
+/** The lock's key, by which the command goes. */
+function tagIn([key]: Argument[]): string {
+  return String(key);
 }
 
 async function orNull<T>(request: () => Promise<T>): Promise<T | null> {

@@ -2,15 +2,21 @@ import { AgentSystemError } from '../../errors.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { systemRuntime } from '../../runtime/system-runtime.ts';
 import type { StoredTask } from '../../task/codec.ts';
+import type { PayloadPart } from '../../task/payload.ts';
 import * as port from '../store.ts';
+import type { RedisAddress } from './address.ts';
+import { capsArgs, capsReply, capsView } from './caps.ts';
 import { checkRedis } from './check.ts';
-import { beginningOf, commitArgs, creates } from './commit-args.ts';
+import { ClusterConnection } from './cluster.ts';
+import { beginningOf, commitArgs, creates, keptName } from './commit-args.ts';
 import { commitReply } from './commit-reply.ts';
-import { Connection, type ConnectionState, type RedisAddress } from './connect.ts';
+import { type Commands, Connection, type ConnectionState, type OnCommand, type OnRetry } from './connect.ts';
+import { DurableCommits, type WaitSettings } from './durable.ts';
 import { instanceOf, pairs, registeredInstance, registeredInstances } from './instances.ts';
 import { entryBehind, escapeGlob, tagOf } from './keys.ts';
 import { RedisLocks } from './lock.ts';
-import { RecordQuestion, type Reply, readWholeBlock, timeOf } from './records.ts';
+import { Payloads } from './payloads.ts';
+import { RecordQuestion, type Reply, readWholeBlock, storedTask, timeOf } from './records.ts';
 import { loadScripts, type ScriptName } from './scripts.ts';
 import { Streams } from './streams.ts';
 import { takeArgs, takeReply } from './take.ts';
@@ -19,6 +25,8 @@ import { takeArgs, takeReply } from './take.ts';
 const SCAN_KEYS = 1_000;
 const BLOCKS_KEPT = 'm:';
 const EPOCH_LENGTH = 12;
+/** One for commands, and one for commits that are confirmed. */
+const OTHER_CONNECTIONS = 2;
 
 export interface RedisStoreOptions {
   connection: RedisAddress;
@@ -29,12 +37,16 @@ export interface RedisStoreOptions {
   runtime?: Runtime;
   /** Shown in `CLIENT LIST`. Default: agent-system */
   name?: string;
-  /** Connections of this process at most; one carries the commands, the others waiting reads. Default: 16 */
+  /** Connections of this process at most; one carries the commands, one commits that are confirmed, the others waiting reads. Default: 16 */
   maxConnections?: number;
   requireAof?: boolean;
+  /** What is waited for where a commit asks for more than memory. Default: 1 replica, 1 s. */
+  wait?: WaitSettings;
   /** Why it is accepted that this Redis may lose tasks; null = it is not. */
   allowUnsafe?: string | null;
-  onCommand?: (name: string, seconds: number) => void;
+  /** Told of each command with its answer, and of each read that waited; never of arguments. */
+  onCommand?: OnCommand;
+  onRetry?: OnRetry;
   onConnection?: (state: ConnectionState, name: string) => void;
 }
 
@@ -48,9 +60,11 @@ class RedisStore implements port.Store {
   readonly #options: RedisStoreOptions;
   readonly #runtime: Runtime;
   readonly #tags: string[];
-  readonly #connection: Connection;
+  readonly #connection: Commands;
   readonly #streams: Streams;
   readonly #locks: RedisLocks;
+  readonly #durable: DurableCommits;
+  readonly #payloads: Payloads;
   readonly #scripts = loadScripts();
 
   constructor(options: RedisStoreOptions) {
@@ -58,12 +72,18 @@ class RedisStore implements port.Store {
     this.#options = options;
     this.#runtime = runtime;
     this.#tags = Array.from({ length: shards }, (_, shard) => tagOf(prefix, shard));
-    const { onCommand, onConnection } = options;
-    const connection = new Connection({ address, runtime, name, onCommand, onConnection });
+    const { onCommand, onRetry, onConnection } = options;
+    const connecting = { address, runtime, name, onCommand, onRetry, onConnection };
+    const connection = address.cluster ? new ClusterConnection(connecting) : new Connection(connecting);
     this.#connection = connection;
-    const connectionsMax = Math.max(1, (options.maxConnections ?? 16) - 1);
-    this.#streams = new Streams({ connection, address, runtime, name, connectionsMax });
+    const connectionsMax = Math.max(1, (options.maxConnections ?? 16) - OTHER_CONNECTIONS);
+    this.#streams = new Streams({ connection, runtime, connectionsMax, onRead: onCommand, onRetry });
     this.#locks = new RedisLocks({ connection, runtime });
+    const { wait = { replicas: 1, timeoutMs: 1_000 } } = options;
+    const own = { ...connecting, name: `${name}-durable` };
+    const connect = () => (address.cluster ? new ClusterConnection(own) : new Connection(own));
+    this.#durable = new DurableCommits({ connection, connect, wait, now: () => runtime.now() });
+    this.#payloads = new Payloads({ connection, scripts: this.#scripts });
   }
 
   get connected(): boolean {
@@ -72,7 +92,8 @@ class RedisStore implements port.Store {
 
   async check(): Promise<port.StoreCheck> {
     const { requireAof = false, allowUnsafe = null } = this.#options;
-    return checkRedis(this.#connection, { requireAof, allowUnsafe, probe: `${this.#tag(0)}probe` });
+    const { connection: address } = this.#options;
+    return checkRedis(this.#connection, { address, requireAof, allowUnsafe, tags: this.#tags });
   }
 
   async identity(): Promise<port.StoreIdentity | null> {
@@ -94,28 +115,77 @@ class RedisStore implements port.Store {
   }
 
   async now(): Promise<number> {
-    return timeOf((await this.#connection.call('time', [])) as Reply);
+    return this.#timeAt(0);
   }
 
   async close(): Promise<void> {
     this.#streams.close();
+    this.#durable.close();
     this.#connection.close();
   }
 
   // Records
 
   async commit(shard: number, commit: port.Commit): Promise<port.CommitReply> {
-    const reply = await this.#run(creates(commit) ? 'commit:create' : 'commit', shard, commitArgs(commit));
-    return commitReply(commit, reply as Reply[]);
+    const args = commitArgs(commit);
+    const large = commit.units.some((unit) => unit.large);
+    if (large) await this.#payloads.stage(this.#tag(shard), commit);
+    const { reply, reached } = await this.#runCommit(shard, commit, args);
+    const answer = commitReply(commit, reply as Reply[]);
+    if (reached) answer.durability = reached;
+    // It would go by itself; what it answered counts, whatever becomes of this.
+    if (large) await this.#payloads.unstage(this.#tag(shard), commit, answer).catch(() => undefined);
+    return answer;
+  }
+
+  async whyNotDurable(shard: number, level: port.Durability): Promise<port.DurabilityGap | null> {
+    return this.#durable.whyNot(this.#tag(shard), level);
+  }
+
+  async #runCommit(
+    shard: number,
+    commit: port.Commit,
+    args: readonly string[],
+  ): Promise<{ reply: unknown; reached?: port.Durability }> {
+    const name = creates(commit) ? 'commit:create' : 'commit';
+    const { durability = 'memory' } = commit;
+    if (durability === 'memory') return { reply: await this.#run(name, shard, args) };
+    return this.#durable.run(this.#scripts[name], this.#tag(shard), args, durability);
   }
 
   async read(shard: number, ids: string[], parts: port.ReadParts = {}) {
     const question = new RecordQuestion(ids, parts);
     const tag = this.#tag(shard);
     const narrow =
-      question.isNarrow && (await this.#connection.together('read', [['time'], ...question.commands(tag)]));
+      question.isNarrow && (await this.#connection.together('read', tag, [['time'], ...question.commands(tag)]));
     const [time, ...replies] = narrow || ((await this.#run('read', shard, question.script())) as Reply[]);
-    return { now: timeOf(time as Reply), tasks: question.answer(replies) };
+    const tasks = question.answer(replies);
+    const damaged = await this.#payloads.fill(tag, tasks, parts);
+    if (damaged.length > 0) await this.#forgetRemoved(shard, tasks, damaged);
+    return { now: timeOf(time as Reply), tasks };
+  }
+
+  /** A record may have gone after it was read, and its payload with it: then there is none, and nothing is wrong. */
+  async #forgetRemoved(shard: number, tasks: (StoredTask | null)[], damaged: StoredTask[]): Promise<void> {
+    const ids = damaged.map(({ id }) => id);
+    const { tasks: standing } = await this.read(shard, ids);
+    for (const [at, task] of tasks.entries()) if (task?.damaged && !standing[ids.indexOf(task.id)]) tasks[at] = null;
+  }
+
+  async payload(shard: number, id: string, part: PayloadPart) {
+    return this.#payloads.get(this.#tag(shard), id, part);
+  }
+
+  async putResult(shard: number, kept: port.KeptResult, text: string, ttlMs: number): Promise<void> {
+    await this.#payloads.put(this.#tag(shard), kept, text, ttlMs);
+  }
+
+  async renewResults(shard: number, kept: port.KeptResult[], ttlMs: number) {
+    return this.#payloads.renew(this.#tag(shard), kept, ttlMs);
+  }
+
+  async dropResults(shard: number, kept: port.KeptResult[]): Promise<void> {
+    await this.#payloads.drop(this.#tag(shard), kept.map(keptName));
   }
 
   async blocks(shard: number, before: string | null, limit: number): Promise<string[]> {
@@ -127,11 +197,57 @@ class RedisStore implements port.Store {
     return readWholeBlock(block, (await this.#run('read', shard, ['st', block, '0'])) as Reply[]);
   }
 
+  async blockSizes(shard: number, blocks: string[]): Promise<number[]> {
+    if (blocks.length === 0) return [];
+    return (await this.#run('block-sizes', shard, blocks)) as number[];
+  }
+
   async scanBlocks(shard: number, cursor: string | null) {
     const start = this.#tag(shard) + BLOCKS_KEPT;
     const args = [cursor ?? '0', 'MATCH', `${escapeGlob(start)}*`, 'COUNT', String(SCAN_KEYS)];
-    const [next, keys] = (await this.#connection.call('scan', args)) as [string, string[]];
+    const [next, keys] = (await this.#connection.call('scan', args, this.#tag(shard))) as [string, string[]];
     return { next: next === '0' ? null : next, blocks: keys.map((key) => key.slice(start.length)) };
+  }
+
+  async cut(shard: number, { after, ids }: { after: string; ids: string[] }): Promise<port.Cut | null> {
+    const limits = [String(port.CUT_ENTRIES_MAX), String(port.UNITS_MAX)];
+    const reply = (await this.#run('cut', shard, [after, ...limits, ...ids])) as Reply[] | null;
+    if (reply === null) return null;
+    const [lastEvent, ...flat] = reply;
+    const tasks: port.Cut['tasks'] = [];
+    for (let at = 0; at < flat.length; at += 4) {
+      const [id, meta] = [flat[at] as string, flat[at + 1] as string | null];
+      tasks.push([id, meta ? storedTask(id, meta, 'st', flat, at + 2) : null]);
+    }
+    return { lastEvent: lastEvent as string, tasks };
+  }
+
+  async scanUnique(shard: number, cursor: string | null) {
+    const start = `${this.#tag(shard)}u:`;
+    const args = [cursor ?? '0', 'MATCH', `${escapeGlob(start)}*`, 'COUNT', String(SCAN_KEYS)];
+    const [next, found] = (await this.#connection.call('scan', args, this.#tag(shard))) as [string, string[]];
+    const names = found.map((key) => key.slice(start.length));
+    const keys: port.UniqueKey[] = [];
+    for (let at = 0; at < names.length; at += port.UNITS_MAX) {
+      keys.push(...(await this.#uniqueKeys(shard, names.slice(at, at + port.UNITS_MAX))));
+    }
+    return { next: next === '0' ? null : next, keys };
+  }
+
+  async #uniqueKeys(shard: number, names: string[]): Promise<port.UniqueKey[]> {
+    const flat = (await this.#run('unique-keys', shard, names)) as Reply[];
+    return names.flatMap((key, at) => {
+      const [holder, ttlMs] = [flat[2 * at] as string | null, Number(flat[2 * at + 1])];
+      if (holder === null || ttlMs <= 0) return [];
+      const gap = holder.indexOf(' ');
+      return [{ key, id: holder.slice(0, gap), digest: holder.slice(gap + 1), ttlMs }];
+    });
+  }
+
+  async putUnique(shard: number, keys: port.UniqueKey[]): Promise<void> {
+    if (keys.length === 0) return;
+    const args = keys.flatMap(({ key, id, digest, ttlMs }) => [key, `${id} ${digest}`, String(Math.ceil(ttlMs))]);
+    await this.#run('put-unique', shard, args);
   }
 
   // Indexes
@@ -139,7 +255,7 @@ class RedisStore implements port.Store {
   async range(shard: number, index: port.IndexName, max: number, limit: number) {
     const key = this.#tag(shard) + index;
     const [now, flat] = await Promise.all([
-      this.now(),
+      this.#timeAt(shard),
       this.#texts('zrangebyscore', [key, '-inf', String(max), 'WITHSCORES', 'LIMIT', '0', String(limit)]),
     ]);
     const entries: [string, number][] = [];
@@ -175,11 +291,19 @@ class RedisStore implements port.Store {
   async queues(shard: number, limit: number) {
     const [time, ...flat] = (await this.#run('queues', shard, [String(limit)])) as Reply[];
     const queues: port.QueueDepth[] = [];
-    for (let at = 0; at < flat.length; at += 4) {
-      const [lane, score, length, place] = flat.slice(at, at + 4);
-      queues.push({ lane: String(lane), length: Number(length), score: Number(score), paused: place === 'parked' });
+    for (let at = 0; at < flat.length; at += 5) {
+      const [lane, score, length, place, cap] = flat.slice(at, at + 5);
+      const paused = place === 'parked';
+      const depth: port.QueueDepth = { lane: String(lane), length: Number(length), score: Number(score), paused };
+      if (cap) depth.capped = String(cap);
+      queues.push(depth);
     }
     return { now: timeOf(time!), queues };
+  }
+
+  async place(shard: number, { lane, id, others }: { lane: string; id: string; others: string[] }) {
+    const [rank, length, ...before] = (await this.#run('place', shard, [lane, id, ...others])) as (number | null)[];
+    return rank === null || rank === undefined ? null : { rank, length: length!, before: before as number[] };
   }
 
   async setPaused(shard: number, agent: string, paused: boolean): Promise<void> {
@@ -190,6 +314,26 @@ class RedisStore implements port.Store {
     return (await this.#texts('smembers', [`${this.#tag(shard)}paused`])).sort();
   }
 
+  async changeCaps(shard: number, change: port.CapsChange): Promise<port.CapsReply> {
+    const [ok, ...used] = (await this.#run('set-caps', shard, capsArgs(change))) as number[];
+    return ok === 1 ? capsReply(change, used) : { ok: false, used: {} };
+  }
+
+  async caps(shard: number, lanesMax: number): Promise<port.CapsView> {
+    return capsView((await this.#run('caps', shard, [String(lanesMax)])) as Reply[]);
+  }
+
+  async ledger(): Promise<port.Ledger> {
+    const key = `${this.#tag(0)}ledger`;
+    const [version, text] = (await this.#connection.call('hmget', [key, 'version', 'text'])) as (string | null)[];
+    return { version: Number(version ?? 0), text: text ?? '' };
+  }
+
+  async writeLedger({ epoch, expect, version, text }: port.LedgerWrite) {
+    const reply = await this.#run('write-ledger', 0, [epoch, String(expect), String(version), text]);
+    return reply as 'written' | 'conflict' | 'fenced';
+  }
+
   // Streams
 
   async readStreams(shard: number, request: port.ReadStreams): Promise<port.StreamBatch[]> {
@@ -197,8 +341,13 @@ class RedisStore implements port.Store {
   }
 
   async lastEntry(shard: number, stream: port.StreamName) {
-    const [now, id] = await Promise.all([this.now(), this.#streams.last(this.#tag(shard), stream)]);
+    const [now, id] = await Promise.all([this.#timeAt(shard), this.#streams.last(this.#tag(shard), stream)]);
     return { now, id };
+  }
+
+  async extent(shard: number, stream: port.StreamName) {
+    const [first, last, trimmed] = (await this.#run('extent', shard, [stream])) as [string, string, number];
+    return { first, last, trimmed: trimmed === 1 };
   }
 
   async trim(shard: number, stream: port.StreamName, upTo: string): Promise<void> {
@@ -295,6 +444,31 @@ class RedisStore implements port.Store {
     return [...cards].map(([name, card]) => ({ name, card })).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  // Schedules
+
+  async writeSchedule(shard: number, { key, expect, text, dueAt }: port.ScheduleWrite) {
+    const args = [key, String(expect), flag(text === null), text ?? '', dueAt === null ? '' : String(dueAt)];
+    const [time, ok] = (await this.#run('write-schedule', shard, args)) as [Reply, number];
+    return { now: timeOf(time), ok: ok === 1 };
+  }
+
+  async schedule(shard: number, key: string): Promise<port.ScheduleEntry | null> {
+    return (await this.#schedules(shard, 'key', key)).schedules[0] ?? null;
+  }
+
+  async schedules(shard: number): Promise<port.ScheduleEntry[]> {
+    return (await this.#schedules(shard, 'all')).schedules;
+  }
+
+  async dueSchedules(shard: number, limit: number) {
+    return this.#schedules(shard, 'due', String(limit));
+  }
+
+  async #schedules(shard: number, which: 'all' | 'due' | 'key', argument = '') {
+    const [time, found] = (await this.#run('schedules', shard, [which, argument])) as [Reply, string[]];
+    return { now: timeOf(time), schedules: [...pairs(found)].map(scheduleEntry) };
+  }
+
   // Ownership
 
   async claimEpoch(shard: number, lockValue: string, instance: string): Promise<string | null> {
@@ -319,6 +493,11 @@ class RedisStore implements port.Store {
 
   #run(name: ScriptName, shard: number, args: readonly string[]): Promise<unknown> {
     return this.#connection.run(this.#scripts[name], this.#tag(shard), args);
+  }
+
+  /** The clock by which the shard goes; in a cluster each node has its own. */
+  async #timeAt(shard: number): Promise<number> {
+    return timeOf((await this.#connection.call('time', [], this.#tag(shard))) as Reply);
   }
 
   async #texts(command: string, args: string[]): Promise<string[]> {
@@ -352,4 +531,10 @@ function heartbeatOf(worker: string, [entry, flat]: [string, string[]]): port.He
     toCoordinators: fields.get('c') ?? '',
     toDistributors: fields.get('d') ?? '',
   };
+}
+
+/** An entry is `version text`. */
+function scheduleEntry([key, entry]: [string, string]): port.ScheduleEntry {
+  const gap = entry.indexOf(' ');
+  return { key, version: Number(entry.slice(0, gap)), text: entry.slice(gap + 1) };
 }

@@ -1,13 +1,15 @@
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { ReadStreams, StreamBatch, StreamEntry, StreamName } from '../store.ts';
 import { BlockingReads } from './blocking-reads.ts';
-import type { Commands } from './connect.ts';
+import type { Commands, OnCommand, OnRetry } from './connect.ts';
 import { entryBehind } from './keys.ts';
 
 export interface StreamsOptions {
   connection: Commands;
   runtime: Runtime;
   connectionsMax: number;
+  onRead?: OnCommand | undefined;
+  onRetry?: OnRetry | undefined;
 }
 
 /** Entries as Redis answers them: id and flat fields. */
@@ -18,10 +20,10 @@ export class Streams {
   readonly #connection: Commands;
   readonly #waiting: BlockingReads;
 
-  constructor({ connection, runtime, connectionsMax }: StreamsOptions) {
+  constructor({ connection, runtime, connectionsMax, onRead, onRetry }: StreamsOptions) {
     this.#connection = connection;
     const look = (args: string[]) => connection.call('xread', args);
-    this.#waiting = new BlockingReads({ commands: connection, runtime, connectionsMax, look });
+    this.#waiting = new BlockingReads({ commands: connection, runtime, connectionsMax, look, onRead, onRetry });
   }
 
   async read(tag: string, { from, count, waitMs, signal }: ReadStreams): Promise<StreamBatch[]> {
@@ -38,7 +40,7 @@ export class Streams {
             waitMs,
             signal,
           })
-        : await this.#connection.call('xread', [...args, ...places]);
+        : await this.#connection.call('xread', [...args, ...places], tag);
     return batchesOf(reply as [string, RawEntry[]][] | null, tag);
   }
 
