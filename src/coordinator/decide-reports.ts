@@ -87,7 +87,11 @@ export function decideReports(
     }
     if (isLacking(report)) return refuse('result_missing');
     // However many transitions are folded, the record is written once: its version grows by one.
-    const step = transition({ ...task, version: before.version }, commandOf(report, jitter, policy.maxPayloadBytes), now);
+    const step = transition(
+      { ...task, version: before.version },
+      commandOf(report, jitter, policy.maxPayloadBytes),
+      now,
+    );
     if (!step.ok) return refuse(step.reason);
     if (draft) {
       draft.task = step.next;

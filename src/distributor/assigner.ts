@@ -44,8 +44,8 @@ export class Assigner {
 
   /** Answers how many tasks were taken; a full batch means that there may be more. */
   async round(): Promise<{ taken: number; more: boolean }> {
-    const { store, shard, clock, runtime, fleet, policy, batchSizeMax } = this.#options;
-    const members = fleet.available(clock.now(), policy.instanceTtlMs);
+    const { store, shard, clock, runtime, fleet, batchSizeMax } = this.#options;
+    const members = fleet.available(clock.now());
     const plan = planTake(members, this.#demands.entries(runtime.now()));
     const max = Math.min(plan.max, batchSizeMax, UNITS_MAX);
     if (max === 0) return { taken: 0, more: false };
@@ -82,11 +82,20 @@ export class Assigner {
     const strangers: string[] = [];
     const candidates = taken.flatMap((one) => this.#judge(one, batch, strangers) ?? []);
     const { assignments, unplaced } = placeTasks(candidates, members, now);
-    for (const { task: candidate, worker } of assignments) batch.assign(candidate, worker);
+    for (const { task: candidate, worker } of assignments) this.#place(candidate, worker, batch);
     await batch.commit();
     const back = unplaced.map(({ task }) => task.id);
     if (strangers.length === taken.length) back.push(...this.#leaveAlone(taken));
     if (back.length > 0) await this.#giveBack(token, back);
+  }
+
+  /** A record that cannot be assigned, because someone wrote over it, must not hold up those that were taken with it. */
+  #place(candidate: Candidate, worker: Member, batch: AssigningBatch): void {
+    try {
+      batch.assign(candidate, worker);
+    } catch (error) {
+      this.#options.observe({ type: 'fault', where: `assignment of task ${candidate.task.id}`, error });
+    }
   }
 
   /** Nothing of this take was sealed under a key of ours: whoever knows it must not have to wait for us. */

@@ -1,6 +1,8 @@
-import { addAssignment, assignPost, Letters } from '../fleet/mail.ts';
+import { addAssignment, assignPost, type Letter, Letters, tellSent } from '../fleet/mail.ts';
+import { taskMoved } from '../fleet/task-moved.ts';
 import type { Assignment } from '../message/bodies.ts';
 import { unitOf } from '../store/commit.ts';
+import { durabilityFor } from '../store/durability.ts';
 import { patiently } from '../store/patience.ts';
 import type { Commit, QuarantineEntry, Unit } from '../store/store.ts';
 import type { TaskEvent } from '../task/events.ts';
@@ -27,6 +29,7 @@ interface Step {
   events: TaskEvent[];
   /** Where it went; null for a rejection. */
   member: Member | null;
+  urgent: boolean;
 }
 
 /** The units, letters and quarantine of one assigning commit. */
@@ -48,13 +51,11 @@ export class AssigningBatch {
 
   /** Answers the attempt's id. */
   assign({ task, urgent }: Candidate, member: Member): string {
-    const { fleet, shard, id, runtime } = this.#options;
+    const { id, runtime } = this.#options;
     const attemptId = runtime.id(ATTEMPT_ID_LENGTH);
     const { worker, incarnation, ref } = member;
     const unit = this.#units.length;
-    const after = this.#step(task, { type: 'assign', attemptId, worker, incarnation, distributor: id }, member);
-    const needs = task.spec.require?.resources;
-    fleet.occupy(ref, task.id, attemptId, { shard, urgent, needs, now: this.#now });
+    const after = this.#step(task, { type: 'assign', attemptId, worker, incarnation, distributor: id }, member, urgent);
     addAssignment(this.#letters, ref, after, unit);
     return attemptId;
   }
@@ -80,19 +81,24 @@ export class AssigningBatch {
     const sender = { ...this.#options, principal: 'distributors' as const };
     const entries = new Map<number, string | null>();
     try {
-      const commit: Commit = {
-        op: runtime.id(12),
-        units: this.#units,
-        post: letters.map((letter) => assignPost(sender, letter)),
-        quarantine: this.#quarantine,
-      };
+      this.#occupy();
+      const later = letters.filter((letter) => this.#waits(letter));
+      const atOnce = later.length > 0 ? letters.filter((letter) => !this.#waits(letter)) : letters;
+      const post = atOnce.map((letter) => assignPost(sender, letter));
+      const level = durabilityFor(later.map(({ units }) => this.#steps[units[0]!]!.after));
+      const commit: Commit = { op: runtime.id(12), units: this.#units, post, quarantine: this.#quarantine, ...level };
       const call = () => clock.learn(() => store.commit(shard, commit));
       const reply = await patiently(call, { runtime, tries: TRIES });
-      letters.forEach((letter, i) => {
+      atOnce.forEach((letter, i) => {
         for (const unit of letter.units) entries.set(unit, reply.units[unit]?.ok ? (reply.posted[i] ?? null) : null);
       });
       const won = reply.units.map((outcome) => outcome.ok);
+      tellSent(this.#options.observe, post, reply);
       this.#tell(won);
+      await this.#postLater(
+        later.filter(({ units }) => won[units[0]!]),
+        entries,
+      );
       return won;
     } finally {
       // Also when the outcome is unknown: what did reach the worker is in its next heartbeat.
@@ -100,7 +106,32 @@ export class AssigningBatch {
     }
   }
 
-  #step(task: TaskRecord, command: Command, member: Member | null): TaskRecord {
+  /**
+   * What may run only once and is to outlive its store is sent when the assignment has reached its level: a store that
+   * forgets the assignment while its worker runs would have the task run again. It travels alone, so it is one unit's.
+   */
+  #waits({ units }: Letter<Assignment>): boolean {
+    const { delivery, durability } = this.#steps[units[0]!]!.after.spec;
+    return delivery === 'at-most-once' && durability !== undefined;
+  }
+
+  /** Each with an empty repair of its record: should that have changed meanwhile, the letter does not go out. */
+  async #postLater(letters: Letter<Assignment>[], entries: Map<number, string | null>): Promise<void> {
+    if (letters.length === 0) return;
+    const { store, shard, clock, runtime, observe } = this.#options;
+    const sender = { ...this.#options, principal: 'distributors' as const };
+    const units = letters.map((letter): Unit => {
+      const { id, version, state } = this.#steps[letter.units[0]!]!.after;
+      return { id, expect: version, state, repair: true, indexes: [] };
+    });
+    const post = letters.map((letter, at) => assignPost(sender, { ...letter, units: [at] }));
+    const commit: Commit = { op: runtime.id(12), units, post };
+    const reply = await patiently(() => clock.learn(() => store.commit(shard, commit)), { runtime, tries: TRIES });
+    for (const [at, letter] of letters.entries()) entries.set(letter.units[0]!, reply.posted[at] ?? null);
+    tellSent(observe, post, reply);
+  }
+
+  #step(task: TaskRecord, command: Command, member: Member | null, urgent = false): TaskRecord {
     const decided = transition(task, command, this.#now);
     if (!decided.ok)
       throw new Error(`task ${task.id} was taken as queued but refused ${command.type}: ${decided.reason}`);
@@ -111,8 +142,19 @@ export class AssigningBatch {
       unit.token = this.#token;
     }
     this.#units.push(unit);
-    this.#steps.push({ after: decided.next, events: decided.events, member });
+    this.#steps.push({ after: decided.next, events: decided.events, member, urgent });
     return decided.next;
+  }
+
+  /** Not before: what is counted and never committed would fill its slot for as long as the worker lives. */
+  #occupy(): void {
+    const { fleet, shard } = this.#options;
+    for (const { after, member, urgent } of this.#steps) {
+      const attempt = after.trail.attempt;
+      if (!member || !attempt) continue;
+      const needs = after.spec.require?.resources;
+      fleet.occupy(member.ref, after.id, attempt.id, { shard, urgent, needs, now: this.#now });
+    }
   }
 
   #settle(entries: Map<number, string | null>): void {
@@ -124,14 +166,11 @@ export class AssigningBatch {
 
   #tell(won: boolean[]): void {
     const { observe } = this.#options;
-    const sent = this.#letters.all().length;
-    if (sent > 0) observe({ type: 'message.sent', message: 'task.assign', count: sent });
     this.#steps.forEach(({ after, events }, unit) => {
       if (!won[unit]) observe({ type: 'state.conflict', id: after.id, where: 'assign' });
       else
-        for (const { type, id, agent, at } of events) {
-          const facts = { worker: after.trail.worker, code: after.trail.error?.code };
-          observe({ type: 'task.moved', event: type, id, agent, state: after.state, at, facts });
+        for (const event of events) {
+          observe(taskMoved(after, event, { worker: after.trail.worker, code: after.trail.error?.code }));
         }
     });
   }

@@ -2,10 +2,9 @@ import { AgentSystemError, StoreUnavailableError } from '../errors.ts';
 import { HeartbeatWatch } from '../fleet/heartbeat-watch.ts';
 import type { Ports } from '../fleet/ports.ts';
 import { verifyTask } from '../fleet/verify-task.ts';
-import { pause } from '../runtime/runtime.ts';
 import { PRIORITY_MAX } from '../scheduling/order.ts';
 import { meets } from '../scheduling/requirements.ts';
-import { backoffMs, patiently } from '../store/patience.ts';
+import { patiently, retryPause } from '../store/patience.ts';
 import { type StreamEntry, UNITS_MAX } from '../store/store.ts';
 import { decodeTask } from '../task/codec.ts';
 import { isTaskId, shardOf } from '../task/id.ts';
@@ -35,6 +34,13 @@ export type AssignOutcome =
       reason: 'no_task' | 'not_queued' | 'no_agent' | 'requirement' | 'seal' | 'conflict';
     };
 
+/** What a distributor knows, as plain JSON. `held` names attempts as `task~attempt`. */
+export interface DistributorState {
+  role: 'distributor';
+  id: string;
+  workers: ReturnType<Fleet['loads']>;
+}
+
 /** The role that decides who runs what: one loop per shard over one picture of its workers. */
 export class Distributor {
   readonly #options: DistributorOptions;
@@ -45,7 +51,7 @@ export class Distributor {
 
   constructor(options: DistributorOptions) {
     this.#options = options;
-    this.#fleet = new Fleet(options.id);
+    this.#fleet = new Fleet(options.id, options.policy.instanceTtlMs);
     this.#moved = Array.from({ length: options.policy.shards }, () => options.runtime.now());
   }
 
@@ -66,6 +72,11 @@ export class Distributor {
   /** Workers that belong to this distributor. */
   get workers(): number {
     return this.#fleet.size;
+  }
+
+  /** For people alone: everything a distributor knows it learns from heartbeats, and believes nothing older. */
+  getStateSnapshot(): DistributorState {
+    return { role: 'distributor', id: this.#options.id, workers: this.#fleet.loads() };
   }
 
   /** Gives one queued task to a named worker, before everything that waits and whatever the worker's load. */
@@ -94,7 +105,7 @@ export class Distributor {
   async #assignNamed(shard: number, ids: string[], workerId: string): Promise<AssignOutcome[]> {
     const { store, clock, runtime } = this.#options;
     const member = this.#member(workerId);
-    const read = () => clock.learn(() => store.read(shard, ids, { input: true }));
+    const read = () => clock.learn(() => store.read(shard, ids, { input: 'ref' }));
     const { tasks, now } = await patiently(read, { runtime, tries: 3 });
     const batch = new AssigningBatch({ ...this.#options, shard, fleet: this.#fleet }, null, now);
     const outcomes = tasks.map((stored, i) => this.#offer(ids[i]!, stored && decodeTask(stored), member, batch));
@@ -123,7 +134,7 @@ export class Distributor {
     const { clock, policy, id } = this.#options;
     const member = this.#fleet.member(workerId);
     if (member && clock.now() - member.at <= policy.instanceTtlMs) return member;
-    const known = this.#fleet.available(clock.now(), policy.instanceTtlMs).map(({ worker }) => worker);
+    const known = this.#fleet.available(clock.now()).map(({ worker }) => worker);
     throw new AgentSystemError(
       'WORKER_UNKNOWN',
       `worker ${workerId} does not belong to distributor ${id} now; its workers are: ${known.join(', ') || 'none'}`,
@@ -163,7 +174,7 @@ export class Distributor {
         if (!(error instanceof StoreUnavailableError)) {
           observe({ type: 'fault', where: `distributor loop of shard ${shard}`, error });
         }
-        await pause(runtime, backoffMs(++failures, runtime.random()), signal);
+        await retryPause(error, ++failures, { runtime, signal });
       }
     }
   }
@@ -171,7 +182,7 @@ export class Distributor {
   async #look(watch: HeartbeatWatch, shard: number): Promise<void> {
     const { now, fresh } = await watch.look();
     for (const seen of fresh) this.#fleet.hear(seen, shard);
-    this.#fleet.forget(now, this.#options.policy.instanceTtlMs);
+    this.#fleet.forget(now);
   }
 
   async #assignAll(assigner: Assigner): Promise<void> {
@@ -184,15 +195,15 @@ export class Distributor {
   }
 
   /** Takes in one wake-up; true when there are heartbeats to be read. */
-  #wake({ fields }: StreamEntry): boolean {
-    if (fields.h !== undefined) this.#takeHint(fields.h);
+  #wake({ id, fields }: StreamEntry): boolean {
+    if (fields.h !== undefined) this.#takeHint(fields.h, Number.parseInt(id, 10));
     return fields.b !== undefined;
   }
 
-  #takeHint(text: string): void {
+  #takeHint(text: string, at: number): void {
     try {
       const hint = JSON.parse(text) as Hint;
-      if (typeof hint?.w === 'string' && typeof hint.i === 'string') this.#fleet.hint(hint);
+      if (typeof hint?.w === 'string' && typeof hint.i === 'string') this.#fleet.hint(hint, at);
     } catch {
       // A hint is unsigned and worth nothing when it cannot be read: heartbeats correct the count.
     }

@@ -94,7 +94,7 @@ export function assignmentOf(task: TaskRecord): Assignment {
   };
 }
 
-/** Characters of entries in one letter, far below what an envelope may have: large inputs travel in several. */
+/** Characters of entries in one letter, far below what an envelope may have: what is more travels in several. */
 const LETTER_LENGTH_MAX = 4 * 1024 * 1024;
 
 /** Gathers entries for the same holder into one letter each, or more where they are large. */

@@ -12,6 +12,8 @@ export interface RunnerPorts {
   storeNow: () => number;
   resultBytesMax: number;
   observe: ObserveWorker;
+  /** Takes this process's own secrets out of what a handler says of its failure or progress: others will read that. */
+  redact: (text: string) => string;
   progress: (attempt: HeldAttempt, value: number, note: string | undefined) => void;
   /** The handler has ended, once per attempt. */
   ended: (attempt: HeldAttempt, outcome: Outcome) => void;
@@ -25,20 +27,23 @@ export class AttemptRunner {
     this.#ports = ports;
   }
 
-  run(attempt: HeldAttempt): void {
-    const { runtime, observe, ended, resultBytesMax } = this.#ports;
-    const { task, attemptId, attempt: number, input } = attempt.assignment;
+  /** @param input JSON text */
+  run(attempt: HeldAttempt, input: string): void {
+    const { runtime, observe, ended, redact, resultBytesMax } = this.#ports;
+    const { task, attemptId, attempt: number } = attempt.assignment;
     const context = new AttemptContext(task, number, {
       runtime,
       facts: () => factsOf(attempt),
       log: (level, message, fields) => this.#log(attempt, level, message, fields),
-      progress: (value, note) => this.#ports.progress(attempt, value, note),
+      progress: (value, note) => this.#ports.progress(attempt, value, note === undefined ? note : redact(note)),
     });
     attempt.context = context;
     const waitedMs = attempt.startedAt - attempt.arrivedAt;
     observe({ type: 'attempt.started', task, attemptId, agent: attempt.agent.name, attempt: number, waitedMs });
     if (!attempt.method) return ended(attempt, { ok: false, error: unknownMethod(attempt) });
-    void runMethod(attempt.method, input, context, resultBytesMax).then((outcome) => ended(attempt, outcome));
+    void runMethod(attempt.method, input, context, resultBytesMax).then((outcome) =>
+      ended(attempt, outcome.ok ? outcome : { ok: false, error: redacted(outcome.error, redact) }),
+    );
   }
 
   abort(attempt: HeldAttempt, code: AbortCode, message: string): void {
@@ -46,10 +51,14 @@ export class AttemptRunner {
   }
 
   #log(attempt: HeldAttempt, level: LogLevel, message: string, fields: Record<string, unknown> | undefined): void {
-    const { task, attemptId } = attempt.assignment;
+    const { task, attempt: number, attemptId } = attempt.assignment;
     const agent = attempt.agent.name;
-    this.#ports.observe({ type: 'attempt.log', task, attemptId, agent, level, message, fields });
+    this.#ports.observe({ type: 'attempt.log', task, attempt: number, attemptId, agent, level, message, fields });
   }
+}
+
+function redacted<E extends { message: string }>(error: E, redact: (text: string) => string): E {
+  return { ...error, message: redact(error.message) };
 }
 
 /** Read when somebody asks: few agents do. */

@@ -63,8 +63,18 @@ export interface HeartPost {
 
 export type HeartNews =
   /** `sentAt` is local time before the request left: the lease counts from there. `now` is the store's. */
-  | { type: 'beat'; shard: number; sentAt: number; now: number; released: string[]; distributor: string | null }
-  | { type: 'failed'; shard: number; at: number; message: string }
+  | {
+      type: 'beat';
+      shard: number;
+      sentAt: number;
+      now: number;
+      released: string[];
+      distributor: string | null;
+      /** Of the envelopes to the coordinators and to the distributors. */
+      jtis: readonly [string, string];
+    }
+  /** The `tried`-th failure in a row; the next beat comes after `waitMs`. */
+  | { type: 'failed'; shard: number; at: number; message: string; tried?: number; waitMs?: number }
   /** Another incarnation is registered: everything held here has ended. */
   | { type: 'replaced' }
   /** The heart itself is gone. */

@@ -61,18 +61,22 @@ class HeartbeatLoop implements Heart {
       last = this.#stopping;
       const startedAt = runtime.now();
       const news = await this.#heartbeat.tick(shard, takeHurry(pulse));
-      this.#listener(news);
-      if (news.type === 'replaced') this.#stopping = last = true;
       failures = news.type === 'failed' ? failures + 1 : 0;
-      if (!last) await this.#rest(pulse, startedAt, failures);
+      const waitMs = this.#restMs(failures);
+      this.#listener(news.type === 'failed' ? { ...news, tried: failures, waitMs: Math.round(waitMs) } : news);
+      if (news.type === 'replaced') this.#stopping = last = true;
+      if (!last) await this.#rest(pulse, startedAt, waitMs);
     }
   }
 
-  async #rest(pulse: ShardPulse, startedAt: number, failures: number): Promise<void> {
-    const { runtime } = this.#ports;
+  #restMs(failures: number): number {
     const { heartbeatIntervalMs } = this.#settings;
-    const wait = failures > 0 ? backoffMs(failures, runtime.random()) : heartbeatIntervalMs;
-    const rest = Math.min(wait, heartbeatIntervalMs);
+    const { runtime } = this.#ports;
+    return failures > 0 ? Math.min(backoffMs(failures, runtime.random()), heartbeatIntervalMs) : heartbeatIntervalMs;
+  }
+
+  async #rest(pulse: ShardPulse, startedAt: number, rest: number): Promise<void> {
+    const { runtime } = this.#ports;
     await pause(runtime, startedAt + rest - runtime.now(), pulse.wake.signal);
     if (!this.#stopping) await pause(runtime, startedAt + Math.min(rest, HURRY_GAP_MS) - runtime.now());
     pulse.wake = new AbortController();

@@ -4,6 +4,7 @@
  * because only that may know a backend) makes the store and calls `hostHeart`.
  */
 import { type MessagePort, Worker as Thread } from 'node:worker_threads';
+import type { Observation, Observe } from '../runtime/observer.ts';
 import { pause, type Runtime } from '../runtime/runtime.ts';
 import type { Heart, HeartNews, HeartPost } from './heart.ts';
 
@@ -13,10 +14,12 @@ export interface HeartThreadOptions {
   /** For the entry file: settings, connection, keys. Must survive a structured clone. */
   workerData: unknown;
   runtime: Runtime;
+  /** What the thread's own parts tell about themselves. */
+  onTold?: Observe;
 }
 
 type ToThread = { type: 'post'; post: HeartPost } | { type: 'stop'; withinMs: number };
-type FromThread = { type: 'news'; news: HeartNews } | { type: 'ended' };
+type FromThread = { type: 'news'; news: HeartNews } | { type: 'told'; observation: Observation } | { type: 'ended' };
 
 /** Time for the thread's messages beyond what its last beat may take. */
 const MESSAGE_MS = 250;
@@ -32,12 +35,13 @@ class HeartThread implements Heart {
   #listener: (news: HeartNews) => void = () => undefined;
   #stopping = false;
 
-  constructor({ entry, workerData, runtime }: HeartThreadOptions) {
+  constructor({ entry, workerData, runtime, onTold }: HeartThreadOptions) {
     this.#runtime = runtime;
     this.#thread = new Thread(entry, { workerData });
     this.#ended = new Promise((resolve) => {
       this.#thread.on('message', (message: FromThread) => {
         if (message.type === 'news') this.#listener(message.news);
+        else if (message.type === 'told') onTold?.(message.observation);
         else resolve();
       });
       this.#thread.on('error', (error) => this.#gone(error instanceof Error ? error.message : String(error), resolve));
@@ -74,6 +78,11 @@ class HeartThread implements Heart {
     this.#stopping = true;
     this.#listener({ type: 'stopped', message });
   }
+}
+
+/** The thread's side of `onTold`. */
+export function tellParent(port: MessagePort): Observe {
+  return (observation) => port.postMessage({ type: 'told', observation } satisfies FromThread);
 }
 
 /** The thread's side: drives `heart` by what comes through `port`, until told to stop; then `close` is awaited. */

@@ -68,11 +68,13 @@ export class Heartbeat {
     const body = this.#body(shard, sentAt);
     const signedAt = this.#signingTime(shard);
     const told = `${body.ready} ${body.draining} ${body.distributor}`;
+    const jtis = [runtime.id(MESSAGE_ID_LENGTH), runtime.id(MESSAGE_ID_LENGTH)] as const;
+    const head = { shard, body, now: signedAt };
     const reply = await store.beat(shard, {
       worker,
       incarnation,
-      toCoordinators: this.#sign(shard, 'coordinators', body, signedAt),
-      toDistributors: this.#sign(shard, 'distributors', body, signedAt),
+      toCoordinators: this.#sign('coordinators', jtis[0], head),
+      toDistributors: this.#sign('distributors', jtis[1], head),
       mailbox: body.mailbox,
       wake: hurry || told !== this.#told[shard],
     });
@@ -80,7 +82,7 @@ export class Heartbeat {
     this.#told[shard] = told;
     this.#clock.read(reply.now, sentAt);
     const { now, released } = reply;
-    return { type: 'beat', shard, sentAt, now, released, distributor: this.#distributor };
+    return { type: 'beat', shard, sentAt, now, released, distributor: this.#distributor, jtis };
   }
 
   /** A shard that knows no incarnation of this worker (its first beat, or data was lost) is told of this one. */
@@ -120,12 +122,16 @@ export class Heartbeat {
     };
   }
 
-  #sign(shard: number, to: 'coordinators' | 'distributors', body: HeartbeatBody, now: number): string {
+  #sign(
+    to: 'coordinators' | 'distributors',
+    jti: string,
+    { shard, body, now }: { shard: number; body: HeartbeatBody; now: number },
+  ): string {
     const { worker, deployment } = this.#settings;
-    const { keys, runtime } = this.#ports;
+    const { keys } = this.#ports;
     return signEnvelope(
       {
-        jti: runtime.id(MESSAGE_ID_LENGTH),
+        jti,
         type: 'worker.heartbeat',
         from: workerPrincipal(worker),
         to,

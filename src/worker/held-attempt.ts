@@ -4,7 +4,10 @@ import type { Assignment } from '../message/bodies.ts';
 import type { Amounts } from '../scheduling/requirements.ts';
 import { heldName } from '../store/store.ts';
 
-/** One attempt from its assignment until its release: `arrived`, `waiting` for a slot, `running`, `ended` and reported. */
+/**
+ * One attempt from its assignment until its release: `arrived`, `waiting` for a slot, `fetching` a large input in it,
+ * `running`, `ended` and reported.
+ */
 export class HeldAttempt {
   readonly shard: number;
   /** `task~attempt`, its name in heartbeats and releases. */
@@ -25,7 +28,7 @@ export class HeldAttempt {
   endsWithTask = false;
   /** The store's time of the start, as reports give it. */
   startedAtStore = 0;
-  stage: 'arrived' | 'waiting' | 'running' | 'ended' = 'arrived';
+  stage: 'arrived' | 'waiting' | 'fetching' | 'running' | 'ended' = 'arrived';
   /** Sequence of its last report. */
   seq = 0;
   /** Local time of its last progress report. */

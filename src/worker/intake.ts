@@ -53,7 +53,7 @@ export class Intake {
 
   #cancel(attempt: HeldAttempt, cancel: Cancel): void {
     if (attempt.stage === 'running') this.#ports.abort(attempt, cancel.code, cancel.reason);
-    if (attempt.stage === 'waiting') this.#drop(attempt, cancel);
+    if (attempt.stage === 'waiting' || attempt.stage === 'fetching') this.#drop(attempt, cancel);
   }
 
   /** A terminal report, which is refused, gets the attempt released. */

@@ -4,11 +4,10 @@
  */
 import { StoreUnavailableError } from '../errors.ts';
 import type { Assignment, Cancel } from '../message/bodies.ts';
-import { type Message, type MessageOf, openEnvelope } from '../message/envelope.ts';
+import { type Message, openEnvelope } from '../message/envelope.ts';
 import { type Address, workerAddress } from '../message/principals.ts';
 import { SeenMessages } from '../message/replay.ts';
-import { pause } from '../runtime/runtime.ts';
-import { backoffMs, patiently } from '../store/patience.ts';
+import { patiently, retryPause } from '../store/patience.ts';
 import { holderOf, type QuarantineEntry, type StreamEntry, type StreamName, streamPlace } from '../store/store.ts';
 import type { ShardLink } from './shard-link.ts';
 
@@ -71,7 +70,7 @@ export class MailboxReader {
         this.#reachable();
       } catch (error) {
         this.#unreachable(error);
-        await pause(runtime, backoffMs(this.#failures, runtime.random()), signal);
+        await retryPause(error, this.#failures, { runtime, signal });
       }
     }
   }
@@ -131,23 +130,23 @@ export class MailboxReader {
       for (const assignment of message.body.assignments) {
         if (won.has(assignment.task)) delivery.assignments.push(assignment);
       }
-      this.#received(message, message.body.assignments.length, now);
+      this.#received(message, message.body.assignments.length, entry, now);
     }
     if (message.type === 'task.cancel' && this.#seen.admit(message, now)) {
       // That the record holds another attempt is true whatever else was committed beside it.
       const holds = (cancel: Cancel) => won.size === 0 || cancel.code === 'superseded' || won.has(cancel.task);
       delivery.cancels.push(...message.body.cancels.filter(holds));
-      this.#received(message, message.body.cancels.length, now);
+      this.#received(message, message.body.cancels.length, entry, now);
     }
     if (message.type === 'worker.drain' && this.#seen.admit(message, now)) {
       delivery.drain = message.body.reason;
-      this.#received(message, 1, now);
+      this.#received(message, 1, entry, now);
     }
   }
 
-  #received(message: MessageOf<'task.assign' | 'task.cancel' | 'worker.drain'>, count: number, now: number): void {
-    const latencyMs = Math.max(0, now - message.issuedAt);
-    this.#options.observe({ type: 'message.received', message: message.type, count, latencyMs });
+  #received({ type, issuedAt }: Message, count: number, entry: StreamEntry, now: number): void {
+    const latencyMs = Math.max(0, now - issuedAt);
+    this.#options.observe({ type: 'message.received', message: type, count, latencyMs, envelope: entry.fields.e });
   }
 
   /** Not waited for: putting aside what is worthless must not hold up the work. */

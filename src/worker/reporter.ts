@@ -9,12 +9,14 @@
 import type { Report } from '../message/bodies.ts';
 import { signEnvelope } from '../message/envelope.ts';
 import { workerPrincipal } from '../message/principals.ts';
-import { pause } from '../runtime/runtime.ts';
-import { backoffMs } from '../store/patience.ts';
+import { digestOf } from '../message/seal.ts';
+import { retryPause } from '../store/patience.ts';
 import { streamPlace } from '../store/store.ts';
+import { isLarge, refText } from '../task/payload.ts';
 import type { Credit } from './credit-meter.ts';
 import { type FinalReport, ofAttempt } from './final-report.ts';
 import type { HeldAttempt } from './held-attempt.ts';
+import { ResultKeeper } from './result-keeper.ts';
 import type { ShardLink } from './shard-link.ts';
 
 export const REPORTS_PER_ENVELOPE_MAX = 500;
@@ -33,16 +35,23 @@ export interface ReporterOptions extends ShardLink {
   credit: () => Credit;
   /** Names that the store gave back: those attempts are decided. */
   onReleased: (names: string[]) => void;
+  /** A hint in the store says that something was handed back. A heartbeat from before it would not end what it began. */
+  onHandedBack: () => void;
 }
 
 interface Kept {
   attempt: HeldAttempt;
   report: FinalReport;
+  /** What it takes here, its result included wherever that goes. */
   bytes: number;
+  /** What it takes in an envelope. */
+  envelopeBytes: number;
+  /** Its result goes to the store apart, and before it. */
+  large: boolean;
   /** Local time of the last append. */
   sentAt: number;
   sends: number;
-  /** In the queue, or in an append under way. */
+  /** In the queue or on the way there, or in an append under way. */
   queued: boolean;
 }
 
@@ -56,6 +65,7 @@ export class Reporter {
   readonly #stop = new AbortController();
   /** Terminal reports by attempt. */
   readonly #kept = new Map<string, Kept>();
+  readonly #results: ResultKeeper;
   #queue: Kept[] = [];
   #started: HeldAttempt[] = [];
   readonly #progress = new Map<HeldAttempt, { progress: number; note: string | undefined }>();
@@ -66,6 +76,7 @@ export class Reporter {
 
   constructor(options: ReporterOptions) {
     this.#options = options;
+    this.#results = new ResultKeeper(options, this.#stop.signal);
   }
 
   /** Terminal reports that are not yet decided. */
@@ -89,7 +100,7 @@ export class Reporter {
   }
 
   ended(attempt: HeldAttempt, report: FinalReport): void {
-    const kept: Kept = { attempt, report, bytes: bytesOf(report), sentAt: 0, sends: 0, queued: false };
+    const kept = this.#keep(attempt, report);
     this.#progress.delete(attempt);
     this.#kept.set(attempt.held, kept);
     this.#keptBytes += kept.bytes;
@@ -101,6 +112,7 @@ export class Reporter {
     const kept = this.#kept.get(held);
     if (!kept) return undefined;
     this.#kept.delete(held);
+    this.#results.forget(held);
     this.#keptBytes -= kept.bytes;
     return kept.attempt;
   }
@@ -117,6 +129,11 @@ export class Reporter {
     this.#resend(({ sentAt }) => sentAt < time);
   }
 
+  /** The store forgets results that are not renewed. */
+  renewResults(): void {
+    void this.#results.renew();
+  }
+
   stop(): void {
     this.#stop.abort();
     this.#cancelProgress?.();
@@ -126,8 +143,42 @@ export class Reporter {
     for (const kept of this.#kept.values()) if (!kept.queued && due(kept)) this.#enqueue(kept);
   }
 
+  #keep(attempt: HeldAttempt, report: FinalReport): Kept {
+    const bytes = bytesOf(report);
+    const kept: Kept = {
+      attempt,
+      report,
+      bytes,
+      envelopeBytes: bytes,
+      large: false,
+      sentAt: 0,
+      sends: 0,
+      queued: false,
+    };
+    if (report.kind !== 'completed' || !isLarge(report.result)) return kept;
+    const { result } = report;
+    this.#results.add(attempt.held, attempt.assignment.attemptId, result);
+    kept.report = { ...report, result: refText({ bytes: Buffer.byteLength(result), digest: digestOf(result) }) };
+    kept.envelopeBytes = bytesOf(kept.report);
+    kept.large = true;
+    return kept;
+  }
+
   #enqueue(kept: Kept): void {
     kept.queued = true;
+    if (kept.large) void this.#enqueueBehindResult(kept);
+    else this.#queueUp(kept);
+  }
+
+  async #enqueueBehindResult(kept: Kept): Promise<void> {
+    try {
+      if (await this.#results.bring(kept.attempt.held)) this.#queueUp(kept);
+    } catch (error) {
+      this.#putOff([kept], error);
+    }
+  }
+
+  #queueUp(kept: Kept): void {
     this.#queue.push(kept);
     this.#call();
   }
@@ -173,11 +224,11 @@ export class Reporter {
     let bytes = batch.reports.length * REPORT_BYTES;
     let taken = 0;
     for (const kept of this.#queue) {
-      const full = batch.reports.length >= REPORTS_PER_ENVELOPE_MAX || bytes + kept.bytes > ENVELOPE_BYTES_MAX;
+      const full = batch.reports.length >= REPORTS_PER_ENVELOPE_MAX || bytes + kept.envelopeBytes > ENVELOPE_BYTES_MAX;
       if (full && batch.reports.length > 0) break;
       taken += 1;
       if (!this.#kept.has(kept.attempt.held)) continue;
-      bytes += kept.bytes;
+      bytes += kept.envelopeBytes;
       batch.reports.push(kept.report);
       batch.kept.push(kept);
     }
@@ -216,37 +267,39 @@ export class Reporter {
       const sentAt = runtime.now();
       try {
         const hint = this.#hint(batch);
-        const reply = await store.report(shard, { worker, incarnation, envelope: this.#sign(batch), hint });
-        this.#sent(batch, reply, sentAt);
+        const envelope = this.#sign(batch);
+        const reply = await store.report(shard, { worker, incarnation, envelope, hint });
+        this.#sent(batch, envelope, reply, sentAt);
         if (failedAt !== undefined) {
           observe({ type: 'store.back', where: 'reports', message: 'the reports were taken' });
           this.resendSentBefore(failedAt);
         }
         return;
       } catch (error) {
-        if ((error as { retryable?: unknown }).retryable !== true) return this.#putOff(batch, error);
+        if ((error as { retryable?: unknown }).retryable !== true) return this.#putOff(batch.kept, error);
         if (failedAt === undefined) {
           observe({ type: 'store.away', where: 'reports', message: (error as Error).message });
           failedAt = sentAt;
         }
+        await retryPause(error, tried, { runtime, signal });
       }
-      await pause(runtime, backoffMs(tried, runtime.random()), signal);
     }
   }
 
-  #sent(batch: Batch, reply: { now: number; released: string[] }, sentAt: number): void {
-    const { clock, observe, onReleased } = this.#options;
+  #sent(batch: Batch, envelope: string, reply: { now: number; released: string[] }, sentAt: number): void {
+    const { clock, observe, onReleased, onHandedBack } = this.#options;
     clock.read(reply.now, sentAt);
-    const resent = this.#markSent(batch, sentAt);
-    observe({ type: 'message.sent', message: 'task.report', count: batch.reports.length });
+    const resent = this.#markSent(batch.kept, sentAt);
+    observe({ type: 'message.sent', message: 'task.report', count: batch.reports.length, envelope });
     if (resent > 0) observe({ type: 'report.resent', count: resent });
     if (reply.released.length > 0) onReleased(reply.released);
+    if (batch.kept.some(({ report }) => report.kind === 'returned')) onHandedBack();
   }
 
   /** Answers how many had been sent before. */
-  #markSent(batch: Batch, sentAt: number): number {
+  #markSent(all: readonly Kept[], sentAt: number): number {
     let resent = 0;
-    for (const kept of batch.kept) {
+    for (const kept of all) {
       if (kept.sends > 0) resent += 1;
       kept.sends += 1;
       kept.sentAt = sentAt;
@@ -256,8 +309,8 @@ export class Reporter {
   }
 
   /** What cannot be sent as it is must not stop the others; it is tried again when it is overdue. */
-  #putOff(batch: Batch, error: unknown): void {
-    this.#markSent(batch, this.#options.runtime.now());
+  #putOff(all: readonly Kept[], error: unknown): void {
+    this.#markSent(all, this.#options.runtime.now());
     this.#options.observe({ type: 'fault', where: `reports to shard ${this.#options.shard}`, error });
   }
 

@@ -40,12 +40,14 @@ export class Slots {
   /** To be called before the attempt's stage changes to `ended`. */
   leave(attempt: HeldAttempt): void {
     if (attempt.stage === 'waiting') this.#waiting -= 1;
-    if (attempt.stage === 'waiting' || attempt.stage === 'running') this.resources.give(attempt.needs);
+    if (attempt.stage !== 'arrived' && attempt.stage !== 'ended') this.resources.give(attempt.needs);
     if (this.running.delete(attempt)) this.#fillSoon();
   }
 
-  waitingAttempts(): HeldAttempt[] {
-    return this.#line.slice(this.#head).filter((attempt) => attempt.stage === 'waiting');
+  /** Not started: in the line, or in a slot while its input is fetched. */
+  unstartedAttempts(): HeldAttempt[] {
+    const waiting = this.#line.slice(this.#head).filter((attempt) => attempt.stage === 'waiting');
+    return [...waiting, ...[...this.running].filter((attempt) => attempt.stage === 'fetching')];
   }
 
   fill(): void {

@@ -16,7 +16,9 @@ export type WorkerEvent = Extract<
       | 'attempt.log'
       | 'report.resent'
       | 'lease.lost'
-      | 'distributor.changed';
+      | 'distributor.changed'
+      | 'lease.renewed'
+      | 'store.retry';
   }
 >;
 

@@ -3,14 +3,16 @@
  * verified assignments name, and says in signed reports and heartbeats what it does; what becomes of a task is decided
  * by its shard's owner. This class only wires the parts together, one duty each, and knows when to begin and to end.
  */
-import type { AbortCode } from '../agent/errors.ts';
+import { type AbortCode, terminal } from '../agent/errors.ts';
 import type { AgentRegistry } from '../agent/registry.ts';
 import type { Outcome } from '../agent/run-method.ts';
 import type { Cancel } from '../message/bodies.ts';
 import type { KeyRing } from '../message/keys.ts';
+import { workerPrincipal } from '../message/principals.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { Store } from '../store/store.ts';
+import { type Store, streamPlace } from '../store/store.ts';
 import { StoreClock } from '../store/store-clock.ts';
+import { isRef } from '../task/payload.ts';
 import { AttemptBook } from './attempt-book.ts';
 import { AttemptRunner } from './attempt-runner.ts';
 import { CreditMeter } from './credit-meter.ts';
@@ -20,6 +22,7 @@ import { Gate } from './gate.ts';
 import type { Heart, HeartFacts, HeartNews, HeartSettings } from './heart.ts';
 import { HeartPoster } from './heart-poster.ts';
 import type { HeldAttempt } from './held-attempt.ts';
+import { type LoadedInput, loadInput } from './input-loader.ts';
 import { Intake } from './intake.ts';
 import { MailboxReader } from './mailbox-reader.ts';
 import { Reporter } from './reporter.ts';
@@ -41,6 +44,8 @@ const LAST_BEAT_MS = 500;
 const PULSE_MS_MAX = 1_000;
 /** News that took longer to come says too little about the store's clock. */
 const FRESH_NEWS_MS = 1_000;
+
+type Beat = HeartNews & { type: 'beat' };
 
 export interface WorkerSettings {
   id: string;
@@ -77,12 +82,26 @@ export interface WorkerOptions extends WorkerSettings {
   /** Not yet listened to; made with `heartSettings` of the same settings. */
   heart: Heart;
   observe?: ObserveWorker;
+  /** Default: what handlers say is passed on as it is. */
+  redact?: (text: string) => string;
   /** Another incarnation is registered: everything here was aborted, the process should exit with 1. */
   onReplaced: () => void;
   /** It was told to drain, and nothing that it had is left. */
   onDrained?: () => void;
   /** The heart is gone: nothing renews the leases any more, the process should exit with 1. */
   onFatal: (error: Error) => void;
+}
+
+/** What a worker holds, as plain JSON; attempts are named `task~attempt`. */
+export interface WorkerState {
+  role: 'worker';
+  id: string;
+  incarnation: string;
+  slots: number;
+  draining: boolean;
+  distributor: string | null;
+  running: string[];
+  waiting: string[];
 }
 
 export interface WorkerStats {
@@ -192,6 +211,7 @@ export class Worker {
     this.#runner = new AttemptRunner({
       runtime,
       storeNow,
+      redact: options.redact ?? ((text) => text),
       resultBytesMax: maxPayloadBytes,
       observe: this.#observe,
       progress: (attempt, value, note) => this.#reporters[attempt.shard]!.progress(attempt, value, note),
@@ -290,6 +310,20 @@ export class Worker {
     };
   }
 
+  getStateSnapshot(): WorkerState {
+    const { id, incarnation } = this.#options;
+    const { slots, draining, distributor } = this.stats();
+    const name = ({ held }: HeldAttempt) => held;
+    const running = [...this.#slots.running].map(name);
+    const waiting = this.#slots.unstartedAttempts().map(name);
+    return { role: 'worker', id, incarnation, slots, draining, distributor, running, waiting };
+  }
+
+  /** Drains a worker that was draining. Attempts are not taken back: their leases ended with the worker that held them. */
+  setState({ draining }: Pick<WorkerState, 'draining'>): void {
+    if (draining) this.drain();
+  }
+
   #reader(shard: number): MailboxReader {
     return new MailboxReader({
       ...this.#link(shard),
@@ -308,6 +342,10 @@ export class Worker {
       resendAfterMs: this.#options.heartbeatIntervalMs,
       credit: () => this.#credit.announce(),
       onReleased: (names) => this.#released(shard, names),
+      // A worker that hands work back gets nothing more before its next heartbeat, so that one comes at once.
+      onHandedBack: () => {
+        if (!this.#draining) this.#poster.hurry();
+      },
     });
   }
 
@@ -320,6 +358,42 @@ export class Worker {
   // Attempts
 
   #start(filled: HeldAttempt[]): void {
+    const complete = filled.filter(({ assignment }) => !isRef(assignment.input));
+    if (complete.length > 0) this.#begin(complete);
+    if (complete.length === filled.length) return;
+    for (const attempt of filled) if (isRef(attempt.assignment.input)) void this.#fetch(attempt);
+  }
+
+  /** It has a slot and has not started: until its input is here it is handed back like one that waits. */
+  async #fetch(attempt: HeldAttempt): Promise<void> {
+    attempt.stage = 'fetching';
+    const { task, input: reference } = attempt.assignment;
+    const isWanted = () => attempt.stage === 'fetching';
+    const loaded = await loadInput(this.#options, { shard: attempt.shard, task, reference }, isWanted);
+    if (!isWanted()) return;
+    if (!loaded.ok) return this.#withoutInput(attempt, loaded);
+    attempt.stage = 'running';
+    this.#begin([attempt], loaded.text);
+  }
+
+  /** What is not the input that was submitted must not run: it is rejected like a specification with a wrong seal. */
+  #withoutInput(attempt: HeldAttempt, loaded: LoadedInput & { ok: false }): void {
+    const at = this.#clock.now();
+    const { task, input } = attempt.assignment;
+    if (loaded.why === 'unread') {
+      this.#observe({ type: 'fault', where: `input of task ${task}`, error: loaded.error });
+      return this.#finish(attempt, returned(attempt, 'input_unread', at));
+    }
+    const { detail } = loaded;
+    this.#observe({ type: 'message.rejected', reason: 'payload', detail, stream: 'records', entry: task });
+    const entry = { stream: 'records', entry: task, reason: 'payload', text: input };
+    // The quarantine is for people; the task is rejected whether or not this write arrives.
+    this.#options.store.quarantine(attempt.shard, [entry]).catch(() => undefined);
+    this.#finish(attempt, failed(attempt, terminal('rejected', detail), at));
+  }
+
+  /** @param input of the only attempt, where it was fetched */
+  #begin(filled: HeldAttempt[], input?: string): void {
     const { runtime, timeoutGraceMs } = this.#options;
     const now = runtime.now();
     const storeNow = this.#clock.now();
@@ -335,7 +409,7 @@ export class Worker {
     this.#poster.now();
     for (const attempt of attempts) {
       this.#reporters[attempt.shard]!.started(attempt);
-      this.#runner.run(attempt);
+      this.#runner.run(attempt, input ?? attempt.assignment.input);
     }
   }
 
@@ -370,8 +444,6 @@ export class Worker {
     attempt.context?.close();
     this.#poster.change(attempt.shard, attempt.held, 'done');
     if (!this.#dead) this.#reporters[attempt.shard]!.ended(attempt, report);
-    // A worker that hands work back gets nothing more before its next heartbeat, so that one comes at once.
-    if (report.kind === 'returned' && !this.#draining) this.#poster.hurry();
     this.#observeEnd(attempt, report, ms);
     this.#gate.changed();
     this.#askForReleases();
@@ -424,7 +496,7 @@ export class Worker {
     let next = Number.POSITIVE_INFINITY;
     let expired = 0;
     for (const attempt of this.#slots.running) {
-      if (attempt.context?.aborted !== undefined) continue;
+      if (attempt.stage === 'fetching' || attempt.context?.aborted !== undefined) continue;
       if (now < this.#limitOf(attempt)) next = Math.min(next, this.#limitOf(attempt));
       else if (now >= attempt.deadlineAt) this.#runner.abort(attempt, 'timeout', timedOut(attempt).message);
       else {
@@ -457,7 +529,7 @@ export class Worker {
     }
   }
 
-  #beaten({ shard, sentAt, now, released, distributor }: HeartNews & { type: 'beat' }): void {
+  #beaten({ shard, sentAt, now, released, distributor, jtis }: Beat): void {
     const lease = this.#leases[shard]!;
     const { failedAt } = lease;
     lease.since = Math.max(lease.since, sentAt);
@@ -465,8 +537,7 @@ export class Worker {
     lease.failedAt = undefined;
     if (this.#options.runtime.now() - sentAt < FRESH_NEWS_MS) this.#clock.read(now, sentAt);
     if (released.length > 0) this.#released(shard, released);
-    // One to the coordinators, one to the distributors.
-    this.#observe({ type: 'message.sent', message: 'worker.heartbeat', count: 2 });
+    this.#tellBeat({ shard, sentAt, released, jtis });
     if (failedAt !== undefined) {
       this.#observe({ type: 'store.back', where: 'heartbeat', message: 'the heartbeat was taken' });
       this.#reporters[shard]!.resendSentBefore(failedAt);
@@ -476,8 +547,20 @@ export class Worker {
     this.#observe({ type: 'distributor.changed', distributor });
   }
 
-  #beatFailed({ shard, at, message }: HeartNews & { type: 'failed' }): void {
+  #tellBeat({ shard, sentAt, released, jtis }: Pick<Beat, 'shard' | 'sentAt' | 'released' | 'jtis'>): void {
+    const { id, runtime } = this.#options;
+    const from = workerPrincipal(id);
+    const stream = streamPlace(shard, `lease:${id}`);
+    for (const [i, to] of (['coordinators', 'distributors'] as const).entries()) {
+      this.#observe({ type: 'message.sent', message: 'worker.heartbeat', count: 1, from, to, stream, jti: jtis[i] });
+    }
+    const tookMs = Math.max(0, runtime.now() - sentAt);
+    this.#observe({ type: 'lease.renewed', shard, tookMs, released: released.length });
+  }
+
+  #beatFailed({ shard, at, message, tried = 1, waitMs = 0 }: HeartNews & { type: 'failed' }): void {
     const lease = this.#leases[shard]!;
+    this.#observe({ type: 'store.retry', what: 'heartbeat', tried, waitMs, reason: message });
     if (lease.failedAt !== undefined) return;
     lease.failedAt = at;
     this.#observe({ type: 'store.away', where: 'heartbeat', message });
@@ -489,7 +572,7 @@ export class Worker {
     this.#draining = true;
     this.#observe({ type: 'lease.lost', why: 'replaced', attempts: this.#slots.occupied });
     const at = this.#clock.now();
-    for (const attempt of this.#slots.waitingAttempts()) this.#finish(attempt, returned(attempt, 'lease_lost', at));
+    for (const attempt of this.#slots.unstartedAttempts()) this.#finish(attempt, returned(attempt, 'lease_lost', at));
     this.#abortAll('lease_lost', why);
     this.#endLoops();
   }
@@ -499,7 +582,10 @@ export class Worker {
   /** Shows the heart that the loop moves, and looks after what only time brings about. */
   #pulse(): void {
     const { runtime, heartbeatIntervalMs } = this.#options;
-    for (const reporter of this.#reporters) reporter.resendOverdue();
+    for (const reporter of this.#reporters) {
+      reporter.resendOverdue();
+      reporter.renewResults();
+    }
     this.#tellReadiness();
     this.#poster.now();
     this.#cancelPulse = runtime.after(Math.min(PULSE_MS_MAX, heartbeatIntervalMs / 4), () => this.#pulse());
@@ -570,7 +656,7 @@ export class Worker {
 
   #handBackWaiting(): void {
     const at = this.#clock.now();
-    for (const attempt of this.#slots.waitingAttempts()) this.#finish(attempt, returned(attempt, 'drain', at));
+    for (const attempt of this.#slots.unstartedAttempts()) this.#finish(attempt, returned(attempt, 'drain', at));
   }
 
   #handBackRunning(): void {

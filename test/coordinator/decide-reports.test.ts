@@ -3,19 +3,25 @@ import { decideReports, type ReportEntry } from '../../src/coordinator/decide-re
 import type { Report } from '../../src/message/bodies.ts';
 import type { TaskRecord } from '../../src/task/task.ts';
 import { transition } from '../../src/task/transition.ts';
-import { aTask, T0 } from '../support/builders.ts';
+import { aTask, jsonOf, refTo, T0 } from '../support/builders.ts';
 import { completed, failed, returned, started } from './world.ts';
 
 const NOW = T0 + 1_000;
-const POLICY = { timeoutGraceMs: 0, retentionCompletedMs: 0, retentionFailedMs: 0, tenantConcurrency: null };
+const POLICY = {
+  timeoutGraceMs: 0,
+  retentionCompletedMs: 0,
+  retentionFailedMs: 0,
+  tenantConcurrency: null,
+  maxPayloadBytes: 100,
+};
 
 function anEntry(id: string, reports: Report[], over: Partial<ReportEntry> = {}): ReportEntry {
   return { id, worker: 'w1', incarnation: '100-aa', reports, ...over };
 }
 
-function decide(batch: ReportEntry[], tasks: TaskRecord[]) {
+function decide(batch: ReportEntry[], tasks: TaskRecord[], lacking?: ReadonlySet<string>) {
   const records = new Map(tasks.map((task) => [task.id, task]));
-  return decideReports(batch, records, { now: NOW, policy: POLICY, jitter: () => 0 });
+  return decideReports(batch, records, { now: NOW, policy: POLICY, jitter: () => 0, ...(lacking && { lacking }) });
 }
 
 const refOf = (task: TaskRecord) => ({ task: task.id, attemptId: 'a1', fence: 1 });
@@ -118,5 +124,56 @@ describe('what reports make of records', () => {
     const { history: single, ...wanted } = again.next.trail;
     expect(trail).toEqual(wanted);
     expect(history.map(([, , state]) => state)).toEqual(single.map(([, , state]) => state));
+  });
+
+  it('adopts a large result from the attempt that reports it', () => {
+    const task = aTask({ state: 'running' });
+    const result = refTo(jsonOf(90));
+    const { units } = decide([anEntry('1-0', [completed(refOf(task), 2, NOW, result)])], [task]);
+    expect(units).toMatchObject([{ state: 'completed', result, adopt: { holder: 'w1@100-aa', attemptId: 'a1' } }]);
+    expect(units[0]).not.toHaveProperty('large');
+  });
+
+  it.each([
+    ['is larger than may be', jsonOf(101), 'result_too_large'],
+    ['has more bytes than may be, in fewer characters', jsonOf(60, 'é'), 'result_too_large'],
+    ['is a reference to one that is larger', refTo(jsonOf(101)), 'result_too_large'],
+    ['is a reference that cannot be read', '@9 x', 'invalid_output'],
+  ])('fails a task for good whose result %s', (_, result, code) => {
+    const task = aTask({ state: 'running' });
+    const { units, changed, release } = decide([anEntry('1-0', [completed(refOf(task), 2, NOW, result)])], [task]);
+    expect(changed[0]!.after).toMatchObject({ state: 'failed', trail: { error: { code, retryable: false } } });
+    expect(units[0]).not.toHaveProperty('adopt');
+    expect(units[0]).not.toHaveProperty('result');
+    expect(release).toHaveLength(1);
+  });
+
+  it('takes a result of just the size that may be', () => {
+    const tasks = [aTask({ state: 'running' }), aTask({ state: 'running' })];
+    const reports = [jsonOf(100), refTo(jsonOf(100))].map((result, n) => completed(refOf(tasks[n]!), 2, NOW, result));
+    expect(decide([anEntry('1-0', reports)], tasks).units.map(({ state }) => state)).toEqual([
+      'completed',
+      'completed',
+    ]);
+  });
+
+  it('refuses a report whose result was not there, and does not release it: its worker is to bring both again', () => {
+    const task = aTask({ state: 'running' });
+    const lacking = new Set([`${task.id}~a1`]);
+    const report = completed(refOf(task), 2, NOW, refTo(jsonOf(50)));
+    const { units, release, refused, entries } = decide([anEntry('1-0', [report])], [task], lacking);
+    expect([units, release, entries]).toEqual([[], [], [{ id: '1-0', units: [] }]]);
+    expect(refused).toMatchObject([{ reason: 'result_missing' }]);
+  });
+
+  it('releases a repeated end only together with the unit that carries the first', () => {
+    const task = aTask({ state: 'running' });
+    const report = completed(refOf(task), 2, NOW, refTo(jsonOf(50)));
+    const { release } = decide([anEntry('1-0', [report]), anEntry('2-0', [report])], [task]);
+    const attempts = [{ held: `${task.id}~a1`, unit: 0 }];
+    expect(release).toEqual([
+      { holder: 'w1@100-aa', attempts },
+      { holder: 'w1@100-aa', attempts },
+    ]);
   });
 });

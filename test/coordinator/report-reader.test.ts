@@ -3,6 +3,7 @@ import { ReportReader } from '../../src/coordinator/report-reader.ts';
 import { StoreUnavailableError } from '../../src/errors.ts';
 import { compareEntries } from '../../src/store/entry-id.ts';
 import type { Commit, Store } from '../../src/store/store.ts';
+import { jsonOf, refTo } from '../support/builders.ts';
 import { completed, failed, heldOf, type Ref, started, World } from './world.ts';
 
 /** A store whose commits a test can meddle with; everything else passes. */
@@ -274,5 +275,38 @@ describe('the report reader', () => {
     expect(compareEntries('9-0', '10-0')).toBeLessThan(0);
     expect(compareEntries('10-2', '10-10')).toBeLessThan(0);
     expect(compareEntries('10-2', '10-2')).toBe(0);
+  });
+
+  it('adopts a large result that its worker put aside', async () => {
+    const { world, worker, begin } = await reading();
+    const ref = await worker.take(await world.submit());
+    const text = jsonOf(20_000);
+    await world.store.putResult(0, { holder: worker.holder, attemptId: ref.attemptId }, text, 60_000);
+    await worker.report([completed(ref, 1, world.now(), refTo(text))]);
+    await begin();
+    expect(await world.task(ref.task)).toMatchObject({ state: 'completed', result: text });
+    expect((await worker.beat()) as { released: string[] }).toMatchObject({ released: [heldOf(ref)] });
+  });
+
+  it('passes a report whose large result is not there, without a release, and accepts both when they come again', async () => {
+    const { world, worker, begin, reader } = await reading();
+    const [first, second] = [await worker.take(await world.submit()), await worker.take(await world.submit())];
+    const text = jsonOf(20_000);
+    const report = completed(first, 2, world.now(), refTo(text));
+    const last = await worker.report([started(first, 1, world.now()), report, completed(second, 1, world.now())]);
+    await begin();
+    expect(reader.cursor).toBe(last.entry);
+    expect(await world.state(first.task)).toBe('running');
+    expect(await world.state(second.task)).toBe('completed');
+    const refused = world.observed('state.refused').filter(({ id }) => id === first.task);
+    expect(refused).toMatchObject([{ reason: 'result_missing' }]);
+    expect(world.observed('state.conflict')).toEqual([]);
+    expect(await worker.beat()).toMatchObject({ released: [heldOf(second)] });
+
+    await world.store.putResult(0, { holder: worker.holder, attemptId: first.attemptId }, text, 60_000);
+    await worker.report([report]);
+    await world.advance(10);
+    expect(await world.task(first.task)).toMatchObject({ state: 'completed', result: text });
+    expect(await worker.beat()).toMatchObject({ released: [heldOf(first)] });
   });
 });

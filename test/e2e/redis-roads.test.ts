@@ -65,6 +65,8 @@ it('runs tasks with one user for each role, of whom the worker can write no task
   for (const role of roles) cluster.start(role, `${role[0]}1`, as(role));
   await cluster.allReady();
   await expectCompleted(cluster, await cluster.submitMany(requests(50, 5)));
+  const large = await cluster.submit({ agent: 'echo', input: 'x'.repeat(100_000) });
+  expect((await cluster.reaches(large, 'completed')).result).toHaveLength(100_000);
   const late = await cluster.submit({ agent: 'mark', input: { ms: 60_000 } });
   await cluster.reaches(late, 'running');
   await cluster.call(`/v1/tasks/${late}/cancel`, {});
@@ -78,6 +80,7 @@ it('runs tasks with one user for each role, of whom the worker can write no task
     'ZADD {as:0}:lane:x 1 y',
     'XADD {as:1}:events * e x',
     'SET {as:0}:cursor 1',
+    'SET {as:0}:p:x:i y',
   ]) {
     expect(await redis.call('ACL', 'DRYRUN', 'as-worker', ...command.split(' '))).toMatch(/no permissions/);
   }

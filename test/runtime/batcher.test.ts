@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Batcher } from '../../src/runtime/batcher.ts';
+import { Batcher, type BatcherOptions } from '../../src/runtime/batcher.ts';
 import { createVirtualRuntime } from '../../src/runtime/virtual-runtime.ts';
 
 interface Flight {
@@ -8,7 +8,7 @@ interface Flight {
   crash: (error: Error) => void;
 }
 
-function world(o: { sizeMax?: number; flightsMax?: number } = {}) {
+function world(o: Partial<BatcherOptions<number, string>> = {}) {
   const runtime = createVirtualRuntime(1);
   const flights: Flight[] = [];
   const run = (items: number[]) =>
@@ -84,5 +84,12 @@ describe('a batcher', () => {
     await turn();
     flights[1]!.land(['three']);
     expect(await answer).toBe('three');
+  });
+
+  it('bounds what flies together by weight too, and lets a heavier item fly alone', async () => {
+    const { batcher, flights, turn } = world({ flightsMax: 9, weight: { of: (item) => item, max: 10 } });
+    for (const item of [4, 6, 1, 30, 5, 5, 5]) void batcher.add(item);
+    await turn();
+    expect(flights.map(({ items }) => items)).toEqual([[4, 6], [1], [30], [5, 5], [5]]);
   });
 });

@@ -130,12 +130,13 @@ export class Chaos {
     const living = [...ledger.tasks.values()].filter((task) => !isTerminal(task.state));
     if (living.length === 0) return;
     const task = chance.pick(living);
-    const entries = indexesOf(task as TaskRecord, policy);
+    // Nobody can keep to a limit while what counts for it is taken away; that it comes back is tested elsewhere.
+    const entries = indexesOf(task as TaskRecord, policy).filter((entry) => !isCap(entry));
     if (entries.length === 0) return;
     const entry = chance.pick(entries);
     const indexes: IndexChange[] = chance.happens(0.7)
       ? [{ ...entry, do: 'remove' } as IndexChange]
-      : [{ do: 'add', index: chance.pick(['due', 'deadline'] as const), member: task.id, score: 0 }];
+      : [{ do: 'add', index: chance.pick(['due', 'deadline', 'cap:a|narrow'] as const), member: task.id, score: 0 }];
     const unit: Unit = { id: task.id, expect: task.version, state: task.state, repair: true, indexes };
     await store.commit(shardOf(task.id), { op: 'meddling', units: [unit] });
   }
@@ -175,4 +176,8 @@ export class Chaos {
     const reply = await store.commit(shardOf(id), commit);
     ledger.committed('nobody', shardOf(id), commit, reply);
   }
+}
+
+function isCap(entry: IndexChange): boolean {
+  return 'index' in entry && entry.index.startsWith('cap:');
 }

@@ -2,7 +2,7 @@ import type { VirtualRuntime } from '../../src/runtime/virtual-runtime.ts';
 import type { SystemPolicy } from '../../src/task/policy.ts';
 import type { Chance } from './chance.ts';
 import { faultyStore } from './faulty-store.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger, SimOffer } from './ledger.ts';
 import { Member, type RoleName } from './members.ts';
 import { SimProcess } from './sim-process.ts';
 import type { SimServer } from './sim-server.ts';
@@ -17,6 +17,7 @@ export interface Seat {
   id: string;
   host: string;
   slots: number;
+  offer: SimOffer;
 }
 
 export interface ClusterOptions {
@@ -42,7 +43,8 @@ export class Cluster {
 
   newSeat(role: RoleName): Seat {
     const id = `${role[0]}${++this.#lastId}`;
-    const seat = { role, id, host: `host-${id}`, slots: this.#options.chance.between(1, 5) };
+    const offer = { labels: { zone: this.#lastId % 2 === 0 ? 'eu' : 'us' }, resources: { gpu: this.#lastId % 3 } };
+    const seat = { role, id, offer, host: `host-${id}`, slots: this.#options.chance.between(1, 5) };
     this.seats.push(seat);
     return seat;
   }
@@ -73,6 +75,7 @@ export class Cluster {
       // In the next turn, as a process that ends itself still finishes what it is doing.
       exit: () => void world.after(0, () => this.kill(member)),
       slots: seat.slots,
+      offer: seat.offer,
     });
     this.#members.add(member);
     void member.start();

@@ -1,3 +1,4 @@
+import { capsOf } from '../../src/scheduling/caps.ts';
 import { indexesOf } from '../../src/store/indexes.ts';
 import type { IndexChange, Store } from '../../src/store/store.ts';
 import { shardOf } from '../../src/task/id.ts';
@@ -49,7 +50,12 @@ function want(wanted: Wanted, id: string, entry: IndexChange): void {
 
 async function compareIndexes({ store, ledger }: Inspection, shard: number, wanted: Wanted): Promise<void> {
   const holders = new Set([...(await store.holders(shard)), ...ledger.holders]);
-  const names = ['due', 'deadline', 'expiry', ...[...holders].map((holder) => `held:${holder}` as const)] as const;
+  const caps = new Set([...ledger.tasks.values()].flatMap(({ spec }) => capsOf(spec, true)));
+  const names = [
+    ...(['due', 'deadline', 'expiry'] as const),
+    ...[...holders].map((holder) => `held:${holder}` as const),
+    ...[...caps].map((cap) => `cap:${cap}` as const),
+  ];
   for (const name of names) {
     const { entries } = await store.range(shard, name, Number.MAX_SAFE_INTEGER, ALL);
     const found = JSON.stringify(sorted(entries));

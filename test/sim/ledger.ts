@@ -3,6 +3,7 @@
  * accepts, the attempts that workers say they start and end, and what clients are told. Each rule has a name, which a
  * failure cites.
  */
+import { capsOf, limitOf } from '../../src/scheduling/caps.ts';
 import { type Commit, type CommitReply, holderOf, type Unit } from '../../src/store/store.ts';
 import {
   isActive,
@@ -29,6 +30,10 @@ export type Rule =
   | 'at-most-once-runs-once'
   | 'a-forged-task-never-runs'
   | 'slots-bound-running-attempts'
+  | 'caps-are-kept'
+  | 'requirements-are-met'
+  | 'resources-bound-running-attempts'
+  | 'limits-are-kept'
   | 'used-attempts-are-accounted'
   | 'hand-backs-are-few'
   | 'runs-are-accounted'
@@ -66,7 +71,7 @@ interface Attempt {
 }
 
 const NEXT: Record<TaskState, readonly TaskState[]> = {
-  scheduled: ['queued', 'cancelled'],
+  scheduled: ['queued', 'cancelled', 'failed'],
   queued: ['assigned', 'cancelled', 'failed'],
   // Several reports fold into one write, so a state may be passed over.
   assigned: ['assigned', 'running', 'completed', 'failed', 'cancelled', 'queued', 'scheduled'],
@@ -79,6 +84,15 @@ const NEXT: Record<TaskState, readonly TaskState[]> = {
 
 /** What a handler of the simulation puts into results, notes and errors: which run it was. */
 const RUN = /run#(\d+)/;
+
+/** What a worker of the simulation has. */
+export interface SimOffer {
+  labels: Record<string, string>;
+  resources: Record<string, number>;
+}
+
+/** In calm weather, from the end of a limit until the task has ended: the grace, an election, and reports to be read. */
+const LIMIT_SLACK_MS = 15_000;
 
 /** Of one task for want of room, in one simulated minute. */
 const HAND_BACKS_MAX = 8;
@@ -94,6 +108,8 @@ export class Ledger {
   readonly #handBacks = new Map<string, number>();
   readonly #owners = new Map<number, string>();
   readonly forged = new Set<string>();
+  /** By the names of limits. */
+  capLimits: ReadonlyMap<string, number> = new Map();
   /** How often what was seen: says what a run went through. */
   readonly seen: Record<string, number> = {};
   readonly #now: () => number;
@@ -140,7 +156,23 @@ export class Ledger {
     this.tasks.set(unit.id, after);
     if (before) this.#compare(before, after);
     const { attempt } = after.trail;
-    if (attempt && attempt.id !== before?.trail.attempt?.id) this.#assigned(after);
+    if (attempt && attempt.id !== before?.trail.attempt?.id) {
+      this.#assigned(after);
+      this.#checkCaps(after);
+    }
+  }
+
+  #checkCaps({ id, spec }: Known): void {
+    for (const cap of capsOf(spec, true)) {
+      const limit = limitOf(cap, this.capLimits);
+      if (limit === undefined) continue;
+      let used = 0;
+      for (const task of this.tasks.values()) {
+        if (isActive(task.state) && capsOf(task.spec, true).includes(cap)) used += 1;
+      }
+      if (used === limit) this.saw(`full cap ${cap[0]}`);
+      if (used > limit) this.violate('caps-are-kept', `task ${id} is the ${used}th in ${cap}, limit ${limit}`);
+    }
   }
 
   #compare(before: Known, after: Known): void {
@@ -234,7 +266,7 @@ export class Ledger {
 
   // Workers
 
-  started(attemptId: string, task: string, holder: string): void {
+  started(attemptId: string, task: string, holder: string, offer: SimOffer & { worker: string }): void {
     const attempt = this.#attempts.get(attemptId);
     const what = `attempt ${attemptId} of task ${task} at ${holder}`;
     if (this.forged.has(task)) this.violate('a-forged-task-never-runs', what);
@@ -244,11 +276,50 @@ export class Ledger {
     if (!attempt.posted) this.violate('only-signed-messages-count', `${what}: no unchanged envelope carried it`);
     if (attempt.startedBy !== null) this.violate('an-attempt-runs-once', what);
     attempt.startedBy = holder;
+    this.#checkRequirements(attempt, offer, what);
     const runs = this.#runsOf.get(task) ?? [];
     this.#runsOf.set(task, [...runs, attemptId]);
     if (this.tasks.get(task)?.spec.delivery !== 'at-most-once') return;
     const open = runs.filter((other) => this.#attempts.get(other)?.ended !== 'failed');
     if (open.length > 0) this.violate('at-most-once-runs-once', `${what}: after ${open.join(', ')}`);
+  }
+
+  #checkRequirements(attempt: Attempt, offer: SimOffer & { worker: string }, what: string): void {
+    const require = this.tasks.get(attempt.task)?.spec.require;
+    if (!require) return;
+    this.saw('started with requirements');
+    const { worker = offer.worker, labels = {}, resources = {} } = require;
+    const isMet = worker === offer.worker && Object.entries(labels).every(([name, is]) => offer.labels[name] === is);
+    if (!isMet) this.violate('requirements-are-met', `${what} (${JSON.stringify(offer)}): ${JSON.stringify(require)}`);
+    for (const name of Object.keys(resources)) {
+      const used = this.#inUse(attempt.holder, name);
+      if (used > (offer.resources[name] ?? 0)) {
+        this.violate('resources-bound-running-attempts', `${what}: ${used} ${name} of ${JSON.stringify(offer)}`);
+      }
+    }
+  }
+
+  #inUse(holder: string, resource: string): number {
+    let used = 0;
+    for (const { startedBy, ended, task } of this.#attempts.values()) {
+      if (startedBy !== holder || ended !== null) continue;
+      used += this.tasks.get(task)?.spec.require?.resources?.[resource] ?? 0;
+    }
+    return used;
+  }
+
+  /** Tasks whose limits have passed and that go on, in weather in which nothing holds up their owner. */
+  lookForOverstayers(calmSince: number): void {
+    const now = this.#now();
+    for (const { id, state, spec, trail } of this.tasks.values()) {
+      if (isTerminal(state)) continue;
+      const total = spec.createdAt + (spec.totalTimeoutMs ?? Number.POSITIVE_INFINITY);
+      const queued = state === 'queued' ? trail.queuedAt! + (spec.queueTimeoutMs ?? Number.POSITIVE_INFINITY) : total;
+      const end = Math.min(total, queued);
+      if (now > Math.max(end, calmSince) + LIMIT_SLACK_MS) {
+        this.violate('limits-are-kept', `task ${id} is ${state} ${now - end} ms after its end`);
+      }
+    }
   }
 
   /** A handler is entered; answers the mark that everything it gives out carries. */
@@ -286,6 +357,7 @@ export class Ledger {
 function known(unit: Unit, before: Known | undefined): Known {
   const [seal = '', ...text] = unit.spec?.split(' ') ?? [];
   const sealed = before?.sealed ?? { seal, text: text.join(' ') };
+  if (unit.adopt && unit.result?.startsWith('@')) throw new Error(`nobody put aside what task ${unit.id} adopted`);
   const result = unit.result === undefined ? before?.result : (unit.result ?? undefined);
   return {
     id: unit.id,

@@ -19,7 +19,7 @@ import { StoreClock } from '../../src/store/store-clock.ts';
 import type { SystemPolicy } from '../../src/task/policy.ts';
 import { startHeartbeatLoop } from '../../src/worker/heartbeat-loop.ts';
 import { heartSettings, Worker, type WorkerSettings } from '../../src/worker/worker.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger, SimOffer } from './ledger.ts';
 import { simAgents } from './sim-agents.ts';
 import type { SimProcess } from './sim-process.ts';
 
@@ -40,6 +40,8 @@ export interface MemberOptions {
   /** The process ends itself. */
   exit: (why: string) => void;
   slots: number;
+  /** What a worker has beside its slots. */
+  offer: SimOffer;
 }
 
 /** One role that runs; `service` only in a coordinator, once it has started. */
@@ -149,7 +151,7 @@ export class Member {
   }
 
   async #startWorker(incarnation: string): Promise<void> {
-    const { id, policy, slots, ledger, exit, process } = this.options;
+    const { id, policy, slots, offer, ledger, exit, process } = this.options;
     const { store, runtime, keys } = this.#ports();
     const holder = holderOf(id, incarnation);
     // The attempt that a task's handler is called for next; the worker names it before it calls.
@@ -173,7 +175,7 @@ export class Member {
     }
     const { deployment, shards, heartbeatIntervalMs, instanceTtlMs, readyProgressWithinMs, timeoutGraceMs } = policy;
     const times = { heartbeatIntervalMs, instanceTtlMs, readyProgressWithinMs, timeoutGraceMs };
-    const settings: WorkerSettings = { id, incarnation, deployment, shards, slots, ...times };
+    const settings: WorkerSettings = { id, incarnation, deployment, shards, slots, ...offer, ...times };
     const worker = new Worker({
       ...settings,
       store,
@@ -188,7 +190,7 @@ export class Member {
         if (event.type === 'attempt.ended') ledger.ended(event.attemptId, event.outcome);
         if (event.type !== 'attempt.started') return;
         named.set(event.task, event.attemptId);
-        ledger.started(event.attemptId, event.task, holder);
+        ledger.started(event.attemptId, event.task, holder, { worker: id, ...offer });
       },
       onReplaced: () => exit('replaced'),
       onFatal: (error) => exit(error.message),

@@ -12,13 +12,16 @@ export interface SimAgentPorts {
 }
 
 const ms = z.number();
+/** Attempts of the agent `narrow` at once. */
+export const NARROW = 2;
 
 /** Agents that behave well and badly, in virtual time. What they give out names the run it came from. */
 export function simAgents({ runtime, enter, leave }: SimAgentPorts): AgentRegistry {
-  const marked = <In>(name: string, input: z.ZodType<In>, run: Handler<In>): Agent =>
+  const marked = <In>(name: string, input: z.ZodType<In>, run: Handler<In>, concurrency?: number): Agent =>
     defineAgent({
       name,
       input,
+      concurrency,
       run: async (value, ctx) => {
         const mark = enter(ctx.taskId);
         try {
@@ -35,6 +38,15 @@ export function simAgents({ runtime, enter, leave }: SimAgentPorts): AgentRegist
       signal.throwIfAborted();
       return { mark };
     }),
+    marked(
+      'narrow',
+      z.object({ ms }),
+      async (input, { mark, signal }) => {
+        await pause(runtime, input.ms, signal);
+        return { mark };
+      },
+      NARROW,
+    ),
     // Does not hear that it should end.
     marked('deaf', z.object({ ms }), async (input, { mark }) => {
       await pause(runtime, input.ms);

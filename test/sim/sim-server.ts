@@ -3,6 +3,7 @@ import type {
   Beat,
   Commit,
   CommitReply,
+  KeptResult,
   LockPort,
   ReadStreams,
   Report,
@@ -28,6 +29,8 @@ export class SimServer {
   readonly #now: () => number;
   readonly #hash = createHash('sha256');
   readonly #deleted = new Map<string, Set<string>>();
+  /** By attempt: the large result that its worker put aside last. */
+  readonly #results = new Map<string, string>();
   /** Report envelopes as they were appended, for whoever wants to put them in again. */
   readonly seenReports: string[] = [];
   /** Tasks in the order in which they were taken first, with their scores, while someone wants to know. */
@@ -58,6 +61,8 @@ export class SimServer {
         return this.#report(shard, args[1] as Report);
       case 'beat':
         return this.#store.beat(shard, this.#harmedBeat(args[1] as Beat));
+      case 'putResult':
+        return this.#putResult(shard, args.slice(1) as [KeptResult, string, number]);
       case 'take':
         return this.#noted(this.#call(method, args) as Promise<TakeReply>);
       case 'readStreams':
@@ -99,8 +104,25 @@ export class SimServer {
       if (envelope === commit.post![i]!.envelope) this.#posted(envelope);
       this.#mayDelete(shard, `mail:${holder}`, entry);
     }
-    this.#ledger.committed(process, shard, commit, reply);
+    this.#ledger.committed(process, shard, this.#withWholeResults(commit), reply);
     return reply;
+  }
+
+  /** It may be gone at once, as if its time had been over. */
+  async #putResult(shard: number, [kept, text, ttlMs]: [KeptResult, string, number]): Promise<void> {
+    this.#results.set(kept.attemptId, text);
+    await this.#store.putResult(shard, kept, text, ttlMs);
+    if (!this.#weather.deletes()) return;
+    this.harmed += 1;
+    await this.#store.dropResults(shard, [kept]);
+  }
+
+  #withWholeResults(commit: Commit): Commit {
+    if (!commit.units.some(({ adopt }) => adopt)) return commit;
+    const units = commit.units.map((unit) => {
+      return unit.adopt ? { ...unit, result: this.#results.get(unit.adopt.attemptId) ?? unit.result } : unit;
+    });
+    return { ...commit, units };
   }
 
   #posted(envelope: string): void {

@@ -1,4 +1,6 @@
+import type { Requirements } from '../../src/scheduling/requirements.ts';
 import type { SubmitRequest } from '../../src/service/submit-request.ts';
+import { LARGE_PAYLOAD_BYTES } from '../../src/task/payload.ts';
 import type { Chance } from './chance.ts';
 import type { PlannedTask } from './clients.ts';
 
@@ -13,6 +15,60 @@ export function planWorkload(chance: Chance, lastMs: number): PlannedTask[] {
     const planned: PlannedTask = { atMs: chance.between(0, lastMs), request };
     // At once, to meet the assignment on its way, or in the middle.
     if (chance.happens(0.12)) planned.cancelAfterMs = chance.between(0, chance.happens(0.5) ? 20 : 6_000);
+    return planned;
+  });
+}
+
+/**
+ * Gives some of the tasks requirements and limits, drawn apart from the rest so that a seed means what it did. What
+ * requires something may find nobody, so it may not wait for ever.
+ */
+export function addRequirements(planned: readonly PlannedTask[], chance: Chance): void {
+  // Tasks with the same key share their request.
+  for (const request of new Set(planned.map((task) => task.request))) {
+    if (chance.happens(0.05)) request.totalTimeoutMs = (request.delayMs ?? 0) + chance.between(500, 20_000);
+    if (chance.happens(0.05)) request.queueTimeoutMs = chance.between(200, 10_000);
+    if (!chance.happens(0.2)) continue;
+    request.require = aRequirement(chance);
+    request.queueTimeoutMs ??= chance.between(3_000, 15_000);
+  }
+}
+
+/** Gives some tasks inputs, and so results, that are stored apart; drawn apart, too. */
+export function enlargePayloads(planned: readonly PlannedTask[], chance: Chance): void {
+  for (const { input } of new Set(planned.map((task) => task.request))) {
+    const { text } = input as { text?: string };
+    if (text === undefined || !chance.happens(0.4)) continue;
+    (input as { text: string }).text = text.padEnd(
+      chance.between(LARGE_PAYLOAD_BYTES - 100, LARGE_PAYLOAD_BYTES + 4_000),
+      '.',
+    );
+  }
+}
+
+function aRequirement(chance: Chance): Requirements {
+  switch (chance.weighted({ zone: 3, gpu: 4, pin: 2, both: 1 })) {
+    case 'zone':
+      return { labels: { zone: chance.pick(['eu', 'us']) } };
+    case 'gpu':
+      return { resources: { gpu: chance.between(1, 2) } };
+    case 'pin':
+      return { worker: `w${chance.between(1, 9)}` };
+    default:
+      return { labels: { zone: 'eu' }, resources: { gpu: 1 } };
+  }
+}
+
+/** Tasks that wait for each other: of an agent with a limit, with concurrency keys, of several tenants. */
+export function planCapped(chance: Chance, lastMs: number): PlannedTask[] {
+  return Array.from({ length: chance.between(10, 50) }, () => {
+    const ms = chance.between(1, 900);
+    const request: SubmitRequest = { agent: chance.pick(['narrow', 'narrow', 'nap']), input: { ms } };
+    if (request.agent === 'nap' || chance.happens(0.3)) request.concurrencyKey = `key-${chance.between(1, 3)}`;
+    if (chance.happens(0.5)) request.tenant = chance.pick(['north', 'south']);
+    if (chance.happens(0.2)) request.priority = 10;
+    const planned: PlannedTask = { atMs: chance.between(0, lastMs), request };
+    if (chance.happens(0.15)) planned.cancelAfterMs = chance.between(0, 2_000);
     return planned;
   });
 }

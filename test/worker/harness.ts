@@ -9,12 +9,13 @@ import { openEnvelope, signEnvelope } from '../../src/message/envelope.ts';
 import { type KeyRing, keyRingFromSecret } from '../../src/message/keys.ts';
 import { workerAddress } from '../../src/message/principals.ts';
 import { createVirtualRuntime, type VirtualRuntime } from '../../src/runtime/virtual-runtime.ts';
+import type { Requirements } from '../../src/scheduling/requirements.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import { heldName, holderOf, type Store, streamPlace, type Unit } from '../../src/store/store.ts';
 import { startHeartbeatLoop } from '../../src/worker/heartbeat-loop.ts';
 import { heartSettings, Worker, type WorkerOptions } from '../../src/worker/worker.ts';
 import type { WorkerEvent } from '../../src/worker/worker-events.ts';
-import { anId } from '../support/builders.ts';
+import { anId, refTo } from '../support/builders.ts';
 
 const DEPLOYMENT = 'test';
 export const WORKER = 'w1';
@@ -32,12 +33,18 @@ export interface AssignOptions {
   method?: string;
   input?: unknown;
   inputText?: string;
+  /** JSON text that is stored apart: the assignment holds the reference to it. */
+  largeInput?: string;
+  /** Stands in the store in place of `largeInput`. */
+  storedInput?: string;
   timeoutMs?: number | null;
   fence?: number;
   attempt?: number;
   task?: string;
   attemptId?: string;
   delivery?: 'at-most-once';
+  require?: Requirements;
+  deadline?: number;
 }
 
 export class Harness {
@@ -49,6 +56,8 @@ export class Harness {
   readonly events: WorkerEvent[] = [];
   readonly worker: Worker;
   away = false;
+  /** Calls that are rejected as if the store were away. */
+  awayFor: string[] = [];
   registryAway = false;
   replaced = 0;
   fatal: Error | undefined;
@@ -57,7 +66,8 @@ export class Harness {
 
   constructor(agents: Agent[] = [], over: Partial<WorkerOptions> = {}) {
     this.memory = createMemoryStore({ runtime: this.runtime, shards: over.shards ?? 1 });
-    this.store = flaky(this.memory, (call) => this.away || (this.registryAway && call === 'instances'));
+    const isAway = (call: string | symbol) => this.awayFor.includes(String(call));
+    this.store = flaky(this.memory, (call) => this.away || (this.registryAway && call === 'instances') || isAway(call));
     const registry = new AgentRegistry([...builtInAgents, ...agents]);
     const settings = { id: WORKER, incarnation: INCARNATION, deployment: DEPLOYMENT, shards: 1, slots: 2, ...over };
     const { store, keys, runtime } = this;
@@ -97,7 +107,9 @@ export class Harness {
     const assignments = orders.map(assignmentOf);
     const body = { assignments };
     const envelope = this.#sign('task.assign', 'distributors', body);
-    const units = assignments.map((assignment, at) => (lost.includes(at) ? lostUnit(assignment) : unitOf(assignment)));
+    const units = assignments.map((assignment, at) =>
+      lost.includes(at) ? lostUnit(assignment) : unitOf(assignment, orders[at]!),
+    );
     await this.memory.commit(0, {
       op: `op${this.#ops++}`,
       units,
@@ -119,6 +131,12 @@ export class Harness {
 
   async postRaw(envelope: string): Promise<void> {
     await this.memory.commit(0, { op: `op${this.#ops++}`, units: [], post: [{ holder: HOLDER, envelope, units: [] }] });
+  }
+
+  /** Takes the task's record out of the store. */
+  async remove({ task }: Order): Promise<void> {
+    const unit: Unit = { id: task, expect: 1, state: 'assigned', indexes: [], remove: true };
+    await this.memory.commit(0, { op: `op${this.#ops++}`, units: [unit] });
   }
 
   /** Decides the attempts, as the owner does with their reports. */
@@ -253,17 +271,19 @@ function assignmentOf(order: AssignOptions): Assignment {
     fence,
     attempt,
     timeoutMs,
-    spec: JSON.stringify({ id: task, agent, method, delivery }),
+    spec: JSON.stringify({ id: task, agent, method, delivery, require: order.require }),
     seal: 'root.x',
-    input: order.inputText ?? JSON.stringify(input),
+    input: order.largeInput ? refTo(order.largeInput) : (order.inputText ?? JSON.stringify(input)),
+    deadline: order.deadline,
   };
 }
 
-function unitOf({ task, spec, input }: Assignment): Unit {
+function unitOf({ task, spec, input }: Assignment, { largeInput, storedInput = largeInput }: AssignOptions): Unit {
   const expect = versions.get(task) ?? 0;
   versions.set(task, expect + 1);
   const unit: Unit = { id: task, expect, state: 'assigned', trail: '{}', indexes: [] };
-  return expect === 0 ? { ...unit, spec: `seal ${spec}`, input } : unit;
+  if (expect > 0) return unit;
+  return { ...unit, spec: `seal ${spec}`, input, ...(storedInput ? { large: { input: storedInput } } : {}) };
 }
 
 function lostUnit({ task }: Assignment): Unit {

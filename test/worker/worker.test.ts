@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { AgentContext } from '../../src/agent/context.ts';
 import { defineAgent } from '../../src/agent/define-agent.ts';
+import { pause } from '../../src/runtime/runtime.ts';
 import type { HeartPost, HeldChange } from '../../src/worker/heart.ts';
 import { anId } from '../support/builders.ts';
 import { aWorker, Harness, INCARNATION, type Order, WORKER } from './harness.ts';
@@ -49,13 +50,13 @@ describe('running', () => {
   });
 
   it('splits what is more than 500 reports or half a MiB', async () => {
-    const big = defineAgent({ name: 'big', run: () => 'x'.repeat(200_000) });
+    const big = defineAgent({ name: 'big', run: () => 'x'.repeat(16_000) });
     const h = await aWorker([big], { slots: 600 });
     await h.post(Array.from({ length: 300 }, () => ({})));
     await h.assign(...Array.from({ length: 300 }, () => ({})));
     expect((await h.envelopes()).map((reports) => reports.length)).toEqual([500, 100]);
-    await h.assign(...Array.from({ length: 5 }, () => ({ agent: 'big' })));
-    expect((await h.envelopes()).map((reports) => reports.length)).toEqual([2, 2, 1]);
+    await h.assign(...Array.from({ length: 70 }, () => ({ agent: 'big' })));
+    expect((await h.envelopes()).map((reports) => reports.length)).toEqual([32, 32, 6]);
     await h.stop(1_000);
   });
 
@@ -96,6 +97,25 @@ describe('running', () => {
     expect(await h.beatEntry()).not.toBe(before);
     expect((await h.heartbeat()).started.length).toBe(1);
     await h.stop(100);
+  });
+
+  it('beats after a hand-back once the store has it: a heartbeat from before would not end the rest that it begins', async () => {
+    const { agent } = held();
+    const h = await aWorker([agent], { slots: 1 });
+    await h.runtime.advance(100);
+    const report = h.memory.report.bind(h.memory);
+    h.memory.report = async (...call) => {
+      await pause(h.runtime, 200);
+      return report(...call);
+    };
+    const before = await h.beatEntry();
+    await h.assign({ agent: 'held' }, { agent: 'held' });
+    await h.runtime.advance(190);
+    expect(await h.beatEntry()).toBe(before);
+    await h.runtime.advance(300);
+    const { id } = await h.memory.lastEntry(0, 'reports');
+    expect(Number.parseInt(await h.beatEntry(), 10)).toBeGreaterThanOrEqual(Number.parseInt(id, 10));
+    await h.stop(1_000);
   });
 
   it('hands back what no agent of its takes, and fails what names an unknown method', async () => {
@@ -177,6 +197,45 @@ describe('running', () => {
   });
 });
 
+describe('resources', () => {
+  const gpu = (amount: number) => ({ agent: 'held', require: { resources: { gpu: amount } } });
+
+  it('hands back what does not fit beside what it holds, and tells what is in use', async () => {
+    const { agent, ends } = held();
+    const h = await aWorker([agent], { slots: 4, resources: { gpu: 2 } });
+    const [first, second, third, plain] = await h.assign(gpu(1), gpu(2), gpu(1), { agent: 'held' });
+    expect(await h.reportOf(second!, 'returned')).toMatchObject({ why: 'resources' });
+    await h.runtime.advance(60);
+    const beat = await h.heartbeat();
+    expect(beat.started).toEqual([first!.held, third!.held, plain!.held]);
+    expect(beat.used).toEqual({ gpu: 2 });
+    ends[0]!('done');
+    await h.reportOf(first!, 'completed');
+    // Free with the end of the handler, before the report is decided.
+    const [next] = await h.assign(gpu(1));
+    await h.runtime.advance(5_000);
+    expect((await h.heartbeat()).started).toContain(next!.held);
+    await h.stop(100);
+  });
+
+  it('takes nothing that needs what it does not have', async () => {
+    const { agent } = held();
+    const h = await aWorker([agent]);
+    const [order] = await h.assign(gpu(1));
+    expect(await h.reportOf(order!, 'returned')).toMatchObject({ why: 'resources' });
+    expect((await h.heartbeat()).used).toEqual({});
+    await h.stop(100);
+  });
+
+  it('has all of them again after a drain', async () => {
+    const { agent } = held();
+    const h = await aWorker([agent], { slots: 1, resources: { gpu: 1 } });
+    await h.assign(gpu(1));
+    await h.stop(1_000);
+    expect((await h.heartbeat()).used).toEqual({});
+  });
+});
+
 describe('ending early', () => {
   it('aborts at the deadline and reports the timeout, however the handler then ends', async () => {
     const polite = held('polite');
@@ -191,6 +250,37 @@ describe('ending early', () => {
     expect(h.worker.stats().running).toBe(1);
     heedless.ends[0]!('too late');
     expect(await h.reportOf(second!, 'failed')).toMatchObject(timeout);
+    await h.stop(1_000);
+  });
+
+  it("aborts at the end of the task's total time where that comes first, and asks for no other attempt", async () => {
+    const { agent, reasons } = held();
+    const h = await aWorker([agent]);
+    const deadline = h.runtime.now() + 300;
+    const [order] = await h.assign({ agent: 'held', timeoutMs: 500, deadline });
+    await h.runtime.advance(290);
+    expect(reasons()).toEqual([undefined]);
+    const error = { code: 'timeout', message: "the task's total time is over", retryable: false };
+    expect(await h.reportOf(order!, 'failed')).toMatchObject({ error });
+    const [other] = await h.assign({ agent: 'held', timeoutMs: 100, deadline: h.runtime.now() + 300 });
+    expect(await h.reportOf(other!, 'failed')).toMatchObject({ error: { message: 'run timed out', retryable: true } });
+    await h.stop(1_000);
+  });
+
+  it("does not begin what comes to a slot after the task's total time", async () => {
+    let runs = 0;
+    const quick = defineAgent({ name: 'quick', run: async () => (runs += 1) });
+    const { agent, ends } = held();
+    const h = await aWorker([agent, quick], { slots: 1 });
+    for (let n = 0; n < 8; n++) await h.assign({ agent: 'quick' });
+    await h.runtime.advance(1);
+    const [, late] = await h.assign({ agent: 'held' }, { agent: 'quick', deadline: h.runtime.now() + 50 });
+    await h.runtime.advance(100);
+    ends[0]!('done');
+    const error = { code: 'timeout', retryable: false };
+    expect(await h.reportOf(late!, 'failed')).toMatchObject({ error });
+    expect(runs).toBe(8);
+    expect(h.worker.stats()).toMatchObject({ running: 0, waiting: 0 });
     await h.stop(1_000);
   });
 

@@ -1,0 +1,3 @@
+// An agent whose result is as large as it is told.
+
+export const grow = { name: 'grow', run: ({ bytes }) => 'x'.repeat(bytes - 2) };
