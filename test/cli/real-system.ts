@@ -1,5 +1,5 @@
 import { defineAgent } from '../../src/agent/define-agent.ts';
-import { createSystem, type System } from '../../src/create-system.ts';
+import { createSystem, type System, type SystemOptions } from '../../src/create-system.ts';
 import { cli, type Ran, type Terminal } from './builders.ts';
 
 export interface RealSystem {
@@ -11,7 +11,8 @@ export interface RealSystem {
 }
 
 /** All roles in this process over HTTP, with agents that end at once, fail, tell their progress, or wait for `open`. */
-export async function aRealSystem(): Promise<RealSystem> {
+/** @param store where it keeps its state; default: the embedded one */
+export async function aRealSystem(store: SystemOptions['store'] = 'memory'): Promise<RealSystem> {
   let open = () => {};
   const opened = new Promise<void>((resolve) => {
     open = resolve;
@@ -35,6 +36,8 @@ export async function aRealSystem(): Promise<RealSystem> {
     }),
   ];
   const system = await createSystem({
+    store,
+    secret: store === 'memory' ? undefined : 'the-secret-of-the-command-line-tests-0123',
     agents,
     port: 0,
     workers: [{ id: 'w1', slots: 8 }],
