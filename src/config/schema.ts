@@ -324,13 +324,21 @@ export const SETTING_GROUPS: readonly { title: string; settings: Record<string, 
   { title: 'Commands', settings: client },
 ];
 
-export const SETTINGS = { ...roles, ...redis, ...embedded, ...keys, ...access, ...work, ...time, ...limits, ...logs, ...client };
+export const SETTINGS = {
+  ...roles,
+  ...redis,
+  ...embedded,
+  ...keys,
+  ...access,
+  ...work,
+  ...time,
+  ...limits,
+  ...logs,
+  ...client,
+};
 
 export type SettingName = keyof typeof SETTINGS;
 export type Settings = { [N in SettingName]: (typeof SETTINGS)[N] extends Setting<infer T> ? T : never };
 
 /** Names of settings to come. Whoever sets one relies on what it does, so it is refused rather than overlooked. */
-export const NOT_YET_SUPPORTED: readonly string[] = [
-  'DEPLOYMENT_MODE',
-  'REMOTE_AGENTS',
-];
+export const NOT_YET_SUPPORTED: readonly string[] = ['DEPLOYMENT_MODE', 'REMOTE_AGENTS'];

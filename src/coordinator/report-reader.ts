@@ -184,10 +184,7 @@ export class ReportReader {
       },
       // A worker forgets what is released: a result that is to outlive the store has to have done so first.
       release: level.durability ? [] : decided.release,
-      quarantine: [
-        ...opened.flatMap((one) => ('quarantine' in one ? [one.quarantine] : [])),
-        ...admitted.quarantine,
-      ],
+      quarantine: [...opened.flatMap((one) => ('quarantine' in one ? [one.quarantine] : [])), ...admitted.quarantine],
     });
     if (reply.fenced === 'cursor') return this.#begin();
     if (level.durability) await this.#releaseWon(decided.release, reply);

@@ -99,7 +99,13 @@ export class HeartbeatWatch {
     const opened = openEnvelope(text, expected, keys);
     if (opened.ok && opened.message.type === 'worker.heartbeat' && opened.message.body.worker === beat.worker) {
       const latencyMs = Math.max(0, beat.at - opened.message.issuedAt);
-      this.#options.observe({ type: 'message.received', message: 'worker.heartbeat', count: 1, latencyMs, envelope: text });
+      this.#options.observe({
+        type: 'message.received',
+        message: 'worker.heartbeat',
+        count: 1,
+        latencyMs,
+        envelope: text,
+      });
       return opened.message;
     }
     this.#reject(

@@ -41,7 +41,12 @@ function required<T extends string | number>(values: z.ZodType<T>) {
 }
 
 const requiredLabels = required(z.string().min(1).max(256));
-const requiredResources = required(z.number().positive({ error: ({ input }) => `found ${String(input)}, wanted a number above 0` }).max(1e12));
+const requiredResources = required(
+  z
+    .number()
+    .positive({ error: ({ input }) => `found ${String(input)}, wanted a number above 0` })
+    .max(1e12),
+);
 
 export const submitRequest = z
   .strictObject({

@@ -131,7 +131,14 @@ describe('loadConfig', () => {
 
   it('reports everything that is wrong at once', () => {
     const problems = problemsOf(
-      { WORKER_SLOTS: 'many', LOG_FORMAT: 'xml', HOST: '0.0.0.0', INSTANCE_TTL: '6s', REMOTE_AGENTS: 'a', REDIS_HOST: 'r' },
+      {
+        WORKER_SLOTS: 'many',
+        LOG_FORMAT: 'xml',
+        HOST: '0.0.0.0',
+        INSTANCE_TTL: '6s',
+        REMOTE_AGENTS: 'a',
+        REDIS_HOST: 'r',
+      },
       { dotenvText: 'SHARDS=none\nbroken', flags: { port: 'x' } },
     );
     expect(problems.map((problem) => problem.slice(0, 18))).toEqual([

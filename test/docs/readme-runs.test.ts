@@ -128,7 +128,7 @@ const MORE: [heading: string, says: RegExp][] = [
   ['Where and when a task runs', /"queueTimeoutMs":30000/],
   ['Schedules', /^\S+ +compute +/m],
   ['Snapshots', /./],
-  ['Secure it', /sha256:[^]*signs/],
+  ['Secure it', /sha256:[\s\S]*signs/],
 ];
 
 const STRICT = {
