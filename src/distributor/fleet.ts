@@ -14,6 +14,7 @@
 
 import type { SeenBeat } from '../fleet/heartbeat-watch.ts';
 import { isLaterIncarnation } from '../fleet/incarnation.ts';
+import { RecentMap } from '../runtime/recent-map.ts';
 import type { WorkerCapacity } from '../scheduling/placement.ts';
 import { type Amounts, addAmounts } from '../scheduling/requirements.ts';
 import { compareEntries } from '../store/entry-id.ts';
@@ -70,8 +71,8 @@ interface Known extends Member {
   held: Map<string, HeldAttempt>;
   /** By shard. */
   heard: Map<number, Heard>;
-  /** By name, oldest first. Only what was held gets here, so that nobody can fill it with hints. */
-  released: Map<string, Released>;
+  /** By name. Only what was held gets here, so that nobody can fill it with hints. */
+  released: RecentMap<Released>;
 }
 
 /** What a worker says on the wake-up stream, unsigned. */
@@ -223,7 +224,7 @@ function newMember(ref: string, worker: string, incarnation: string): Known {
     rests: false,
     held: new Map(),
     heard: new Map(),
-    released: new Map(),
+    released: new RecentMap({ keepMs: RELEASES_KEPT_MS }),
   };
 }
 
@@ -231,26 +232,16 @@ function release(member: Known, name: string, at: number): boolean {
   const held = member.held.get(name);
   if (!held) return false;
   letGo(member, name);
-  forgetReleasedBefore(at - RELEASES_KEPT_MS, member);
-  member.released.set(name, { at, needs: held.needs });
+  member.released.set(name, { at, needs: held.needs }, at);
   return true;
-}
-
-function forgetReleasedBefore(time: number, member: Known): void {
-  for (const [name, { at }] of member.released) {
-    if (at >= time) return;
-    member.released.delete(name);
-  }
 }
 
 /** Takes off the list, and answers, what was released at `time` or later: whoever wrote the list could not know of it. */
 function takeReleasedSince(time: number, member: Known, listed: Set<string>): Released[] {
-  forgetReleasedBefore(time, member);
   const found: Released[] = [];
-  if (member.released.size === 0) return found;
   for (const name of listed) {
     const released = member.released.get(name);
-    if (!released) continue;
+    if (!released || released.at < time) continue;
     listed.delete(name);
     found.push(released);
   }

@@ -1,3 +1,4 @@
+import { RecentMap } from '../runtime/recent-map.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { HeldAttempt } from './held-attempt.ts';
 
@@ -12,8 +13,8 @@ export class AttemptBook {
   readonly #byHeld = new Map<string, HeldAttempt>();
   /** The newest attempt of each task. */
   readonly #byTask = new Map<string, HeldAttempt>();
-  /** Released attempts with the local time of their release, oldest first. */
-  readonly #remembered = new Map<string, number>();
+  /** Released attempts with the local time of their release. */
+  readonly #remembered = new RecentMap<number>({ keepMs: REMEMBERED_MS, sizeMax: REMEMBERED_MAX });
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
@@ -48,20 +49,12 @@ export class AttemptBook {
     const { held, assignment } = attempt;
     this.#byHeld.delete(held);
     if (this.#byTask.get(assignment.task) === attempt) this.#byTask.delete(assignment.task);
-    this.#forget();
-    this.#remembered.set(held, this.#runtime.now());
+    const now = this.#runtime.now();
+    this.#remembered.set(held, now, now);
   }
 
   #remembers(held: string): boolean {
     const releasedAt = this.#remembered.get(held);
     return releasedAt !== undefined && this.#runtime.now() - releasedAt <= REMEMBERED_MS;
-  }
-
-  #forget(): void {
-    const now = this.#runtime.now();
-    for (const [held, releasedAt] of this.#remembered) {
-      if (now - releasedAt <= REMEMBERED_MS && this.#remembered.size < REMEMBERED_MAX) return;
-      this.#remembered.delete(held);
-    }
   }
 }

@@ -34,6 +34,11 @@ import type { ObserveWorker } from './worker-events.ts';
 /** Undecided reports beyond which the worker asks for no more work: then the owners are away, and memory is not endless. */
 const KEPT_REPORTS_MAX = 5_000;
 const KEPT_BYTES_MAX = 64 * 1024 * 1024;
+/**
+ * It asks again once they are down to this share. At the bound itself it would turn with every commit of the owners, who
+ * are behind already, and each turn is a heartbeat that lists all of them.
+ */
+const KEPT_SHARE_AGAIN = 0.5;
 /** Then the heart soon asks which have been decided; while none has, ever more rarely, down to its regular pace. */
 const ASK_FIRST_MS = 100;
 /** Of the time for a drain, kept for ending handlers, for the last reports and their release, at most. */
@@ -187,6 +192,7 @@ export class Worker {
   #distributor: string | null = null;
   #usable = true;
   #saidReady = false;
+  #keepsTooMuch = false;
   #draining = false;
   /** By order, with the process going on. */
   #drainAsked = false;
@@ -605,7 +611,10 @@ export class Worker {
   }
 
   #hasTooManyReports(): boolean {
-    return this.#kept() >= KEPT_REPORTS_MAX || sum(this.#reporters.map((of) => of.keptBytes)) >= KEPT_BYTES_MAX;
+    const share = this.#keepsTooMuch ? KEPT_SHARE_AGAIN : 1;
+    const bytes = sum(this.#reporters.map((of) => of.keptBytes));
+    this.#keepsTooMuch = this.#kept() >= share * KEPT_REPORTS_MAX || bytes >= share * KEPT_BYTES_MAX;
+    return this.#keepsTooMuch;
   }
 
   /**

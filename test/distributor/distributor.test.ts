@@ -34,6 +34,7 @@ function spying() {
   const spy = {
     calls: {} as Record<string, number>,
     commit: (_: Commit, go: () => ReturnType<Store['commit']>) => go(),
+    take: (go: () => ReturnType<Store['take']>) => go(),
   };
   const through = (store: Store): Store =>
     new Proxy(store, {
@@ -43,6 +44,7 @@ function spying() {
         return (...args: unknown[]) => {
           spy.calls[String(name)] = (spy.calls[String(name)] ?? 0) + 1;
           const go = () => Reflect.apply(value, target, args);
+          if (name === 'take') return spy.take(go as () => ReturnType<Store['take']>);
           return name === 'commit' ? spy.commit(args[1] as Commit, go as () => ReturnType<Store['commit']>) : go();
         };
       },
@@ -163,6 +165,20 @@ describe('the distributor', () => {
       expect(await worker.assigned()).toHaveLength(1);
     });
 
+    it('and leaves free what a hint freed, though it then reads a heartbeat that was signed before', async () => {
+      const { world, submit, join } = await distributing();
+      const worker = await join('w1', { slots: 2 });
+      const [first, second] = await submit(2).then(() => worker.assigned() as Promise<[Ref, Ref]>);
+      const released = [heldOf(first), heldOf(second)];
+      await worker.beat({ slots: 2, started: released }, 0, { wake: false });
+      await world.advance(20);
+      await worker.report([], { hint: hintOf(worker, { r: released }) });
+      // By now it has looked for heartbeats.
+      await world.advance(600);
+      await submit(2);
+      expect(await worker.assigned()).toHaveLength(2);
+    });
+
     it('of what is still on its way: a heartbeat from before it was read frees nothing', async () => {
       const { world, submit, join } = await distributing();
       await submit(5);
@@ -170,6 +186,22 @@ describe('the distributor', () => {
       await worker.beat({ slots: 2, mailbox: '0-0' });
       await world.advance(1);
       expect(await worker.assigned()).toHaveLength(2);
+    });
+
+    it('of a worker that was given up and comes back, whose mailbox is gone with what it had not read', async () => {
+      const { world, submit, join } = await distributing();
+      const [first, second] = await submit(2);
+      const worker = await join('w1', { slots: 2 });
+      await world.advance(world.policy.instanceTtlMs + 1);
+      for (const id of [first!, second!]) {
+        const attemptId = (await world.task(id)).trail.attempt!.id;
+        await world.give(id, { type: 'lose', attemptId, started: 'no', crashesMax: 3, why: 'worker_lost' });
+      }
+      await world.store.retire(0, 'w1', worker.incarnation);
+      await worker.enlist();
+      await worker.beat({ slots: 2 });
+      await world.advance(5_000);
+      expect((await worker.assigned()).map(({ task }) => task)).toEqual([first, second]);
     });
 
     it('and gives nothing more after a hand-back until the next heartbeat', async () => {
@@ -254,6 +286,25 @@ describe('the distributor', () => {
     await join('w2', { slots: 1, agents: [{ name: 'c' }] });
     await join('w1', { slots: 1, agents: [{ name: 'a' }, { name: 'b' }] });
     expect(Object.values(await world.lanes())).toEqual([1]);
+  });
+
+  it('assigns what it took together with a record that cannot be assigned', async () => {
+    const { spy, through } = spying();
+    spy.take = async (go) => {
+      const { tasks, ...reply } = await go();
+      // Someone wrote a version over it that no task has.
+      return {
+        ...reply,
+        tasks: tasks.map((one, at) => (at > 0 ? one : { ...one, task: { ...one.task, version: 0 } })),
+      };
+    };
+    const { world, submit, join } = await distributing({ through });
+    const [, second, third] = await submit(3);
+    const worker = await join('w1', { slots: 3 });
+    expect((await worker.assigned()).map(({ task }) => task)).toEqual([second, third]);
+    expect(world.observed('fault').map(({ error }) => String(error))).toEqual([
+      expect.stringContaining('refused assign'),
+    ]);
   });
 
   it('loses to a cancel that came between take and commit, and frees the slot', async () => {
@@ -554,6 +605,17 @@ describe('assigning to a named worker', () => {
     expect(spy.calls.commit).toBe(2);
     expect(await worker.assigned(0)).toMatchObject([{ task: here }]);
     expect(await worker.assigned(1)).toMatchObject([{ task: there }]);
+  });
+
+  it('counts nothing of a batch that came to nothing', async () => {
+    const { world, distributor, submit, join } = await distributing();
+    const [first, second] = await submit(2);
+    const worker = await join('w1', { slots: 1, ready: false });
+    await world.tamper(second!, { trail: '{' });
+    await expect(distributor.batchAssignTasks([first!, second!], 'w1')).rejects.toThrow('trail');
+    await worker.beat({ slots: 1 });
+    await world.advance(1);
+    expect(await worker.assigned()).toMatchObject([{ task: first }]);
   });
 
   it('refuses a worker that is not its own, and names those that are', async () => {
