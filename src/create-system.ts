@@ -105,6 +105,11 @@ export async function createSystem(options: SystemOptions = {}): Promise<System>
 
 function configOf(options: SystemOptions): Config {
   const { store = 'memory', role = 'all', host, port } = options;
+  if (!isStore(store)) {
+    throw new ConfigurationError([
+      `store is ${shown(store)}, wanted 'memory', 'redis' or { redis: 'redis://host:6379/0' }`,
+    ]);
+  }
   const env: Record<string, string | undefined> = {
     LOG_LEVEL: 'warn',
     ...options.settings,
@@ -129,6 +134,17 @@ function configOf(options: SystemOptions): Config {
   if (config === null)
     throw new ConfigurationError([`role is ${String(role)}, wanted coordinator, distributor, worker or all`]);
   return config;
+}
+
+/** Not every caller has a compiler that checks it. */
+function isStore(store: unknown): boolean {
+  if (store === 'memory' || store === 'redis') return true;
+  return typeof (store as { redis?: unknown } | null)?.redis === 'string';
+}
+
+/** A URL may hold a password, so of an object only the names of its fields are told. */
+function shown(store: unknown): string {
+  return typeof store === 'object' && store !== null ? `{ ${Object.keys(store).join(', ')} }` : JSON.stringify(store);
 }
 
 const ID_SETTING: Record<Role, string> = {

@@ -34,7 +34,9 @@ export async function examine(load: () => Config): Promise<Finding[]> {
     config = load();
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
-    return error.problems.map((problem) => fail('config', problem, 'mend it here, in .env, or in its file'));
+    return error.problems.map((problem) =>
+      fail('config', problem, 'correct it in the environment, in .env, or in the file that it names'),
+    );
   }
   return [
     ok('version', `agent-system ${VERSION} on Node ${process.version}`),
@@ -63,8 +65,16 @@ function keyFinding({ keys }: Config): Finding {
   return ok('keys', `${kids[0]} signs${others}; every process needs the same`);
 }
 
-function accessFinding({ host, access }: Config): Finding {
-  if (access.apiKey !== null) return ok('access', 'callers need API_KEY');
+function accessFinding({ host, access, tls }: Config): Finding {
+  const wanted = [
+    access.apiKey !== null && 'API_KEY',
+    access.apiKeys !== null && `a key of ${access.apiKeys.file}`,
+    access.jwt !== null && `a token of ${access.jwt.issuer}`,
+  ].filter((one) => one !== false);
+  const mutual = (tls?.files.ca ?? null) !== null;
+  const certificate = mutual ? ', and a client certificate' : '';
+  if (wanted.length > 0) return ok('access', `callers need ${wanted.join(' or ')}${certificate}`);
+  if (mutual) return ok('access', 'callers need a client certificate');
   if (access.allowNoAuth !== null) {
     return warn(
       'access',
@@ -77,10 +87,13 @@ function accessFinding({ host, access }: Config): Finding {
 
 async function agentFindings({ work, role }: Config): Promise<Finding[]> {
   if (role !== 'worker' && role !== 'all') return [];
-  if (work.agents.length === 0) return [ok('agents', 'only the built-in ones; AGENTS names modules with others')];
+  const called = Object.entries(work.http.urls).map(([name, url]) => `${name} at ${url}`);
+  if (work.agents.length + called.length === 0) {
+    return [ok('agents', 'only the built-in ones; AGENTS names modules with others')];
+  }
   try {
     const agents = await loadAgents(work.agents, process.cwd());
-    return [ok('agents', agents.map(({ name, version }) => `${name} ${version}`).join(', '))];
+    return [ok('agents', [...agents.map(({ name, version }) => `${name} ${version}`), ...called].join(', '))];
   } catch (error) {
     return [fail('agents', textOf(error), 'mend the module, or the path in AGENTS')];
   }
@@ -91,7 +104,7 @@ async function portFinding({ host, port, portIsDefault, role }: Config): Promise
   if (port === 0) return ok('port', 'a free one will be taken');
   if (await isFree(host, port)) return ok('port', `${port} on ${host} is free`);
   const holder = await whoListens(host, port);
-  if (holder !== null) return ok('port', `${port} on ${host} is held by ${holder}`);
+  if (holder !== null) return ok('port', `${port} on ${host} is held by a running system: ${holder}`);
   if (portIsDefault && (role === 'worker' || role === 'distributor')) {
     return ok('port', `${port} on ${host} is in use by another program: a free one will be taken`);
   }
@@ -149,7 +162,8 @@ function identityFinding(identity: StoreIdentity | null, shards: number): Findin
     const advice = 'run the version that wrote it, or use another REDIS_KEY_PREFIX';
     return fail('system', `schema ${identity.schema}, this version works with ${STORE_SCHEMA}`, advice);
   }
-  if (identity.shards === shards) return ok('system', `deployment ${identity.uuid}, ${shards} shards`);
+  if (identity.shards === shards)
+    return ok('system', `deployment ${identity.uuid}, ${shards} ${shards === 1 ? 'shard' : 'shards'}`);
   return fail('system', `it has ${identity.shards} shards, SHARDS is ${shards}`, `set SHARDS=${identity.shards}`);
 }
 

@@ -14,7 +14,8 @@ function looked(env: Record<string, string>, role = 'all'): Promise<Finding[]> {
     () =>
       loadConfig({
         ...input,
-        readFile: () => {
+        readFile: (path) => {
+          if (path === 'keys.json') return '[]';
           throw new Error('no files here');
         },
       })!,
@@ -54,7 +55,24 @@ describe('doctor', () => {
     const { port } = new URL(system.url!);
     const [finding] = of(await looked({ COORDINATOR_PORT: port }), 'port');
     await system.stop();
-    expect(finding).toMatchObject({ state: 'ok', found: `${port} on 127.0.0.1 is held by all mine` });
+    expect(finding).toMatchObject({ state: 'ok', found: `${port} on 127.0.0.1 is held by a running system: all mine` });
+  });
+
+  it('says who is let in', async () => {
+    const found = async (env: Record<string, string>) =>
+      of(await looked({ COORDINATOR_PORT: '0', ...env }), 'access')[0]?.found;
+    expect(await found({})).toBe('only 127.0.0.1 is listened on, without a key');
+    expect(await found({ API_KEY: 'key-of-the-doctor-test-0123456789' })).toBe('callers need API_KEY');
+    const list = {
+      API_KEYS_FILE: 'keys.json',
+      HOST: '0.0.0.0',
+    };
+    expect(await found(list)).toBe('callers need a key of keys.json');
+  });
+
+  it('names agents at URLs beside those of modules', async () => {
+    const [finding] = of(await looked({ COORDINATOR_PORT: '0', HTTP_AGENTS: 'ocr=http://127.0.0.1:9000/' }), 'agents');
+    expect(finding).toMatchObject({ state: 'ok', found: 'ocr at http://127.0.0.1:9000/' });
   });
 
   it('says why an agent module cannot be used', async () => {

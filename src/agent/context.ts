@@ -2,8 +2,13 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { type AbortCode, AttemptAborted } from './errors.ts';
 
 export const NOTE_LENGTH_MAX = 500;
-/** The world, for built-in agents only: a handler that people write uses its own timers. */
-export const RUNTIME = Symbol('agent-system.runtime');
+/**
+ * The world, for the agents of this package only: a handler that people write uses its own timers. Registered, as `FACTS`
+ * is, so that an `httpAgent` made by another copy of this package finds it.
+ */
+export const RUNTIME = Symbol.for('agent-system.runtime');
+/** What else is known of the attempt, for agents that hand it on. */
+export const FACTS = Symbol.for('agent-system.facts');
 
 /** What a handler gets beside its input. Every member may be taken out of the object and used alone. */
 export interface AgentContext {
@@ -36,9 +41,17 @@ export interface AttemptUsage {
 
 const USAGE_FIELDS = ['inputTokens', 'outputTokens', 'toolIterations'] as const;
 
+export interface AttemptFacts {
+  tenant?: string;
+  session?: string;
+  /** Local time in milliseconds at which the attempt is told to end. */
+  deadlineAt?: number;
+}
+
 /** Where a context's calls go. */
 export interface ContextPorts {
   readonly runtime: Runtime;
+  readonly facts?: () => AttemptFacts;
   readonly log: (level: LogLevel, message: string, fields: Record<string, unknown> | undefined) => void;
   readonly progress: (value: number, note: string | undefined) => void;
 }
@@ -61,6 +74,10 @@ export class AttemptContext implements AgentContext {
     this.attempt = attempt;
     this.#ports = ports;
     this[RUNTIME] = ports.runtime;
+  }
+
+  get [FACTS](): AttemptFacts {
+    return this.#ports.facts?.() ?? {};
   }
 
   get signal(): AbortSignal {

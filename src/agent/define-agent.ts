@@ -24,9 +24,9 @@ export interface Agent<In = unknown, Out = unknown> {
   readonly retry?: AgentRetry;
   /** An attempt is aborted when its lease is over, even if only the store is away: for work that must never overlap. */
   readonly exclusive: boolean;
-  /** Attempts at once in the whole system. */
+  /** Attempts at once in the whole system; no limit when it is not given. */
   readonly concurrency?: number;
-  /** Attempts at once for one `concurrencyKey`. */
+  /** Attempts at once for one `concurrencyKey` of one tenant; 1 when it is not given. */
   readonly concurrencyPerKey?: number;
   readonly types?: { readonly input: In; readonly output: Out };
 }
@@ -61,7 +61,9 @@ export interface AgentSettings<Methods extends MethodInputs> {
   timeoutMs?: number;
   retry?: AgentRetry;
   exclusive?: boolean;
+  /** Attempts at once in the whole system. Default: no limit. */
   concurrency?: number;
+  /** Attempts at once for tasks of one tenant with the same `concurrencyKey`. Default: 1, one after another. */
   concurrencyPerKey?: number;
 }
 

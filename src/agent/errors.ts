@@ -5,6 +5,7 @@
 export const ERROR_MESSAGE_MAX = 2_000;
 const LOWER_SNAKE = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
 const CODE_LENGTH_MAX = 64;
+const STACK_LENGTH_MAX = 4_000;
 
 /** Ends the task as failed at once, however many attempts are left. `code` is lower_snake, else `handler_error`. */
 export class TerminalError extends Error {
@@ -83,6 +84,20 @@ function describe(thrown: unknown): AttemptFailure {
     failure.retryAfterMs = error.retryAfterMs;
   }
   return failure;
+}
+
+/**
+ * Where a handler broke, for its author to read in the log. Undefined for what was thrown on purpose: an error that says
+ * whether it may be tried again, or has a code of its own, is an answer and not a fault.
+ */
+export function stackOf(thrown: unknown): string | undefined {
+  try {
+    if (!(thrown instanceof Error) || 'retryable' in thrown) return undefined;
+    const { code } = thrown as { code?: unknown };
+    return isErrorCode(code) ? undefined : thrown.stack?.slice(0, STACK_LENGTH_MAX);
+  } catch {
+    return undefined;
+  }
 }
 
 export function isErrorCode(code: unknown): code is string {

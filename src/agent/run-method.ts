@@ -5,9 +5,10 @@
 import { z } from 'zod';
 import type { AgentContext } from './context.ts';
 import type { AgentMethod } from './define-agent.ts';
-import { type AttemptFailure, failureOf, terminal } from './errors.ts';
+import { type AttemptFailure, failureOf, stackOf, terminal } from './errors.ts';
 
-export type Outcome = { ok: true; result: string } | { ok: false; error: AttemptFailure };
+/** `stack` is for the log alone, and there only when the handler broke. */
+export type Outcome = { ok: true; result: string } | { ok: false; error: AttemptFailure; stack?: string };
 
 /** Problems that one message names; a hundred wrong fields need not all be read. */
 const ISSUES_SHOWN = 3;
@@ -25,7 +26,9 @@ export async function runMethod(
     const answer = await method.run(checked.value, ctx);
     return await resultOf(method, answer, resultBytesMax);
   } catch (thrown) {
-    return failed(thrown instanceof UnreadableInput ? terminal('invalid_input', thrown.message) : failureOf(thrown));
+    if (thrown instanceof UnreadableInput) return failed(terminal('invalid_input', thrown.message));
+    const stack = stackOf(thrown);
+    return { ok: false, error: failureOf(thrown), ...(stack !== undefined && { stack }) };
   }
 }
 

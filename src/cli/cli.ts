@@ -25,6 +25,7 @@ import { failureOf, tell } from './failure.ts';
 import { portFlag, roleFlag, withoutLooseWait } from './flags.ts';
 import type { Io } from './io.ts';
 import { runRole, type StartSystem } from './run-role.ts';
+import { listensOn, sharedOptions } from './shared-options.ts';
 import { unknownCommand } from './unknown-command.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -128,26 +129,13 @@ export function buildProgram(parts: CliParts, done: (code: number) => void): Com
   return program.allowExcessArguments();
 }
 
-const SHARED_OPTIONS = ['--output', '--url', '--api-key', '--ca-file', '--cert-file', '--key-file'];
-
-/** In the help of a command the flags that start a role would only mislead. */
-function sharedOptions(command: Command) {
-  const root = rootOf(command);
-  if (command === root) return [];
-  return root.options.filter((option) => SHARED_OPTIONS.includes(option.long ?? ''));
-}
-
-function rootOf(command: Command): Command {
-  return command.parent === null ? command : rootOf(command.parent);
-}
-
 function refuseRoleFlags(program: Command, command: Command): void {
   if (command === program) return;
   const flags = program.opts<Record<string, unknown>>();
-  const given = ROLE_FLAGS.filter((flag) => flags[flag] !== undefined);
+  const given = ROLE_FLAGS.filter((flag) => flags[flag] !== undefined && !listensOn(command, `--${flag}`));
   if (given.length === 0) return;
   throw new UsageError(
-    `--${given.join(' and --')} cannot stand beside the command ${command.name()}: a process does one of both`,
+    `--${given.join(' and --')} cannot stand beside the command ${command.name()}: they are for a process that runs a role`,
   );
 }
 

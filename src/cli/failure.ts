@@ -33,7 +33,8 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof AgentSystemError && AGENT_CODES.has(error.code))
     return { code: EXIT.configuration, errors: error.message.split('\n') };
   if (!isForPeople(error)) return unexpected(error);
-  return isUnknownAgent(error) ? { ...failed(error.message), hint: HOW_TO_FIND_AGENTS } : failed(error.message);
+  const hint = whatToDo(error);
+  return hint === undefined ? failed(error.message) : { ...failed(error.message), hint };
 }
 
 export function tell(failure: Failure, err: (text: string) => void): void {
@@ -49,6 +50,14 @@ export function endsEverything(error: unknown): boolean {
 const HOW_TO_START =
   'start a system with "agent-system --role all", or say where one is with --url or AGENT_SYSTEM_URL';
 const HOW_TO_FIND_AGENTS = '"agent-system agents list" shows the agents there are; a worker brings its own with AGENTS';
+const HOW_TO_FORCE = 'to do it all the same, say it again with --force';
+
+/** The sentence is the same for every caller; how the way out is spelt on a command line is known only here. */
+function whatToDo(error: Error): string | undefined {
+  if (!(error instanceof AgentSystemError)) return undefined;
+  if (error.code === 'UNKNOWN_AGENT') return HOW_TO_FIND_AGENTS;
+  return error.details?.forcible === true ? HOW_TO_FORCE : undefined;
+}
 
 /** A key that was taken, but may not do this, is not helped by being given again. */
 function howToBeLetIn({ status, details }: ResponseError): string {
@@ -70,10 +79,6 @@ function usageCode({ exitCode }: CommanderError): number {
 function isUnreachable(error: unknown): error is AgentSystemError {
   if (error instanceof UnreachableError) return true;
   return error instanceof ResponseError && error.code === 'UNEXPECTED_ANSWER';
-}
-
-function isUnknownAgent(error: Error): boolean {
-  return error instanceof AgentSystemError && error.code === 'UNKNOWN_AGENT';
 }
 
 function isRefusedAccess(error: unknown): error is ResponseError {

@@ -49,12 +49,17 @@ export async function* readable({ name, chunks }: Source): AsyncGenerator<Uint8A
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
-    throw new UsageError(`${name} cannot be read: ${WHY[code] ?? code}`);
+    throw new UsageError(`${name} cannot be read: ${whyUnusable(code)}`);
   }
 }
 
+/** What a code of the file system, such as `ENOENT`, means to a person. */
+export function whyUnusable(code: string): string {
+  return WHY[code] ?? code;
+}
+
 const WHY: Record<string, string> = {
-  ENOENT: 'there is no such file',
+  ENOENT: 'there is no such file or folder',
   EACCES: 'permission denied',
   EISDIR: 'it is a folder',
 };

@@ -217,10 +217,11 @@ function tagOf(key: string): string | undefined {
 
 /** A handler's own line, whole: it is what somebody wrote in order to read it. Its fields may have any names, so they stay together. */
 function logOfHandler(line: Of<'attempt.log'>, logger: Logger, limit: LineLimit): void {
-  const { level, message, task, attempt, attemptId, agent, fields } = line;
+  const { level, message, task, attempt, attemptId, agent, fields, stack } = line;
   if (!logger.isLevelEnabled(level)) return;
   const passed = limit.pass(agent);
   if (!passed) return;
   const suppressed = passed.suppressed > 0 ? { suppressed: passed.suppressed } : null;
-  logger[level]({ task, attempt, attemptId, agent, ...(fields && { fields }), ...suppressed }, message);
+  const more = { ...(fields && { fields }), ...(stack !== undefined && { err: { stack } }), ...suppressed };
+  logger[level]({ task, attempt, attemptId, agent, ...more }, message);
 }

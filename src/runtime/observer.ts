@@ -50,6 +50,8 @@ export type Observation =
       level: 'debug' | 'info' | 'warn' | 'error';
       message: string;
       fields: Record<string, unknown> | undefined;
+      /** Where the handler threw what it did not mean to throw. */
+      stack?: string;
     }
   | { type: 'report.resent'; count: number }
   | { type: 'lease.lost'; why: 'replaced' | 'expired' | 'superseded'; attempts: number }

@@ -220,8 +220,8 @@ function noneMatches(agent: string, require: Requirements, knowing: readonly Wor
   const unmet = singly(require).filter(({ only }) => !knowing.some((worker) => meets(worker, only)));
   const missing = unmet.length > 0 ? unmet : singly(require);
   const texts = missing.map(({ text }) => text);
-  const how = unmet.length > 0 ? `has ${texts.join(' or ')}` : `has all of ${texts.join(', ')}`;
-  const message = `none of the ${knowing.length} workers with agent ${agent} ${how}`;
+  const whose = `${unmet.length > 0 ? 'no' : 'no single'} worker with agent ${agent}`;
+  const message = `it requires ${texts.join(' and ')}: ${whose} meets that (${knowing.length} ${knowing.length === 1 ? 'lives' : 'live'})`;
   return { code: 'no_worker_matches', message, agent, missing: texts, workers: knowing.map(idOf) };
 }
 

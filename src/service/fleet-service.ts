@@ -194,6 +194,6 @@ function noShard(shard: number, shards: number): AgentSystemError {
 }
 
 function nobodyElse(id: string): AgentSystemError {
-  const message = `${id} is the only coordinator that lives: its shards would have no owner; set force to give them up all the same`;
-  return new AgentSystemError('WRONG_STATE', message, { details: { instance: id } });
+  const message = `${id} is the only coordinator that lives: its shards would have no owner; with force they are given up all the same`;
+  return new AgentSystemError('WRONG_STATE', message, { details: { instance: id, forcible: true } });
 }

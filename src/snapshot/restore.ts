@@ -208,7 +208,7 @@ function lookAt(text: string, now: number): number | null {
 
 function notEmpty(id: string): AgentSystemError {
   const message = `the store holds tasks, such as ${id}: a snapshot is restored into an empty store, or with force, which adds what is missing and leaves alone what is there`;
-  return new AgentSystemError('STORE_NOT_EMPTY', message, { details: { task: id } });
+  return new AgentSystemError('STORE_NOT_EMPTY', message, { details: { task: id, forcible: true } });
 }
 
 function otherShards(found: number, wanted: number): AgentSystemError {

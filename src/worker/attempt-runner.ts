@@ -41,13 +41,22 @@ export class AttemptRunner {
     const waitedMs = attempt.startedAt - attempt.arrivedAt;
     observe({ type: 'attempt.started', task, attemptId, agent: attempt.agent.name, attempt: number, waitedMs });
     if (!attempt.method) return ended(attempt, { ok: false, error: unknownMethod(attempt) });
-    void runMethod(attempt.method, input, context, resultBytesMax).then((outcome) =>
-      ended(attempt, outcome.ok ? outcome : { ok: false, error: redacted(outcome.error, redact) }),
-    );
+    void runMethod(attempt.method, input, context, resultBytesMax).then((outcome) => {
+      if (outcome.ok) return ended(attempt, outcome);
+      if (outcome.stack !== undefined && !context.signal.aborted) this.#broke(attempt, redact(outcome.stack));
+      ended(attempt, { ok: false, error: redacted(outcome.error, redact) });
+    });
   }
 
   abort(attempt: HeldAttempt, code: AbortCode, message: string): void {
     attempt.context?.abort(code, message);
+  }
+
+  /** The task keeps only the message, for whoever submitted it; where it came from is for whoever wrote the agent. */
+  #broke(attempt: HeldAttempt, stack: string): void {
+    const { task, attempt: number, attemptId } = attempt.assignment;
+    const line = { task, attempt: number, attemptId, agent: attempt.agent.name, fields: undefined };
+    this.#ports.observe({ type: 'attempt.log', level: 'warn', message: 'The handler threw', stack, ...line });
   }
 
   #log(attempt: HeldAttempt, level: LogLevel, message: string, fields: Record<string, unknown> | undefined): void {

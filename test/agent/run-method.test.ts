@@ -27,6 +27,25 @@ function outcomeOf(method: Partial<AgentMethod>, input: unknown = {}, max = 1_00
 
 const methodOf = (agent: { methods: ReadonlyMap<string, AgentMethod> }) => agent.methods.get('run')!;
 
+describe('where a handler broke', () => {
+  it('is kept for the log when the error was no answer of its own', async () => {
+    const breaks = () => JSON.parse('{').never;
+    expect(await outcomeOf({ run: breaks })).toMatchObject({ stack: expect.stringContaining('run-method.test.ts') });
+  });
+
+  it.each([
+    new TerminalError('the order is gone'),
+    new RetryAfter(10),
+    Object.assign(new Error('out of stock'), { code: 'out_of_stock' }),
+    'a text',
+  ])('is not told of %s, which was thrown on purpose', async (thrown) => {
+    const throws = () => {
+      throw thrown;
+    };
+    expect(await outcomeOf({ run: throws })).not.toHaveProperty('stack');
+  });
+});
+
 describe('schemas', () => {
   it('hands the parsed input to the handler, defaults filled in', async () => {
     const input = z.object({ n: z.number().default(4) });

@@ -351,6 +351,7 @@ describe.each(['the embedded store', 'Redis'])('on %s', (name) => {
         out: '',
         err: expect.stringContaining('only coordinator'),
       });
+      expect((await run('cluster step-down')).err).toContain('say it again with --force');
       expect(await run('cluster step-down --shard 9')).toMatchObject({
         code: 1,
         out: '',

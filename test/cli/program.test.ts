@@ -72,6 +72,8 @@ describe('the program', () => {
     ['agents list --url localhost', 'Wanted an http or https URL'],
     ['--role all tasks list', '--role cannot stand beside the command list'],
     ['--port 1', 'wanted --role as well'],
+    ['submit echo --port 1', '--port cannot stand beside the command submit'],
+    ['dev --restore x', '--restore cannot stand beside the command dev'],
     ['submit', 'no agent is named'],
     ['submit echo --priority 11', 'Wanted 0 to 10'],
     ['submit echo --input {', '--input is not JSON'],

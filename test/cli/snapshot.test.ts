@@ -67,7 +67,10 @@ describe('snapshot save', () => {
     expect(await readdir(cwd)).toEqual(['a.ndjson']);
     expect(await readFile(join(cwd, 'a.ndjson'), 'utf8')).toBe('the one before');
     const nowhere = await cli(['snapshot', 'save', 'no/such/folder'], { url, cwd });
-    expect([nowhere.code, nowhere.err]).toEqual([1, 'error: no/such/folder cannot be used (ENOENT)\n']);
+    expect([nowhere.code, nowhere.err]).toEqual([
+      1,
+      'error: no/such/folder cannot be used: there is no such file or folder\n',
+    ]);
   });
 });
 
@@ -84,7 +87,7 @@ describe('snapshot verify', () => {
     expect(await verify('edited')).toEqual([1, expect.stringContaining('they were edited')]);
     expect(await verify('short')).toEqual([1, expect.stringContaining('cut off within it')]);
     expect(await verify('a.ndjson', THEIRS)).toEqual([1, expect.stringContaining('has another secret here')]);
-    expect(await verify('missing')).toEqual([1, 'error: missing cannot be used (ENOENT)\n']);
+    expect(await verify('missing')).toEqual([1, 'error: missing cannot be used: there is no such file or folder\n']);
   });
 
   it('proves nothing about who signed it without keys', async () => {

@@ -78,6 +78,13 @@ describe('the log', () => {
     ]);
   });
 
+  it('shows where a handler broke', () => {
+    const { observe, lines } = observing('info');
+    const log = { type: 'attempt.log', task: 't1', attempt: 2, attemptId: 'a1', agent: 'echo' } as const;
+    observe({ ...log, level: 'warn', message: 'The handler threw', fields: undefined, stack: 'Error: x\n    at y' });
+    expect(lines).toMatchObject([{ level: 'warn', msg: 'The handler threw', err: { stack: 'Error: x\n    at y' } }]);
+  });
+
   it('bounds what the handlers of one agent log in a second, and leaves the others alone', async () => {
     const { observe, lines, runtime } = observing('info');
     const says = (agent: string, message: string, level: 'debug' | 'info' = 'info') =>

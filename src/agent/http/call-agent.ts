@@ -9,7 +9,7 @@ import { permittedAddresses, pinnedLookup, type Resolve, type ResolvedAddress } 
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { AgentContext } from '../context.ts';
 import { type Answer, readAnswer } from './answer.ts';
-import { HttpAgentError, shownUrl } from './call-error.ts';
+import { badAnswer, HttpAgentError, incomplete, shownUrl } from './call-error.ts';
 import { Patience } from './patience.ts';
 
 export interface CallLimits {
@@ -103,6 +103,12 @@ function responseOf(request: ClientRequest, call: AgentCall): Promise<IncomingMe
     request.once('response', resolve);
     // Stays to the end: an error after the response must not end the process.
     request.on('error', (error) => reject(unreachable(`${nameOf(call)} cannot be reached: ${reasonOf(error)}`, error)));
+    request.once('upgrade', (response, socket) => {
+      socket.destroy();
+      reject(badAnswer(`${nameOf(call)} answered with status ${response.statusCode}: wanted no other protocol`));
+    });
+    // Whatever else ends it without an answer: the attempt must not wait for one for ever.
+    request.once('close', () => reject(incomplete(`${nameOf(call)} closed the connection without an answer`)));
   });
 }
 

@@ -30,14 +30,17 @@ export function addDevCommand(program: Command, parts: DevParts, done: (code: nu
     .command('dev')
     .description('everything in one process, agents are read again when their files change')
     .option('--agents <path...>', 'agent modules, or folders of them; else AGENTS, else ./agents')
-    .addHelpText('after', examples('dev', 'dev --agents agents/summarise.mjs'))
-    .action(async ({ agents }: { agents?: string[] }) => done(await dev(agents, parts)));
+    .addHelpText('after', examples('dev', 'dev --agents agents/summarise.mjs', 'dev --port 8010'))
+    .action(async ({ agents }: { agents?: string[] }) => {
+      const { port, host } = program.opts<ConfigFlags>();
+      done(await dev(agents, { port, host }, parts));
+    });
 }
 
-async function dev(named: string[] | undefined, parts: DevParts): Promise<number> {
+async function dev(named: string[] | undefined, where: ConfigFlags, parts: DevParts): Promise<number> {
   const { io, loadConfig, startDevSystem } = parts;
   const config = loadConfig(
-    { role: 'all' },
+    { role: 'all', ...where },
     { overrides: { BROKER: 'memory' }, defaults: { LOG_FORMAT: 'pretty', LOG_LEVEL: 'info' } },
   )!;
   const paths = named ?? (config.work.agents.length > 0 ? [...config.work.agents] : await usualFolder(io.cwd));

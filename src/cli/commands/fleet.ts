@@ -13,6 +13,7 @@ export function addFleetCommands(program: Command, run: Run): void {
   const workers = list(program, run, {
     noun: 'workers',
     about: 'the processes that run attempts',
+    more: ['workers drain w7'],
     read: (client) => client.workers(),
     columns: workerColumns,
     none: 'no worker is there; start one with "agent-system --role worker" and the same keys as the coordinators',
@@ -28,6 +29,7 @@ export function addFleetCommands(program: Command, run: Run): void {
   const queues = list(program, run, {
     noun: 'queues',
     about: 'how many tasks wait for each agent',
+    more: ['queues pause echo'],
     read: (client) => client.queues(),
     columns: () => QUEUES,
     none: 'no agent is known yet, so there is no queue',
@@ -45,18 +47,23 @@ export function addFleetCommands(program: Command, run: Run): void {
 interface ListSpec<T> {
   noun: string;
   about: string;
+  /** Examples of the group beside those of its list. */
+  more?: string[];
   read: (client: Client) => Promise<T[]>;
   columns: (runtime: Runtime) => Column<T>[];
   none: string;
 }
 
-function list<T>(program: Command, run: Run, { noun, about, read, columns, none }: ListSpec<T>): Command {
-  const help = examples(`${noun} list`, `${noun} list -o json`);
-  const group = program.command(noun).description(about).addHelpText('after', help);
+function list<T>(program: Command, run: Run, { noun, about, more = [], read, columns, none }: ListSpec<T>): Command {
+  const lines = [`${noun} list`, `${noun} list -o json`];
+  const group = program
+    .command(noun)
+    .description(about)
+    .addHelpText('after', examples(...lines, ...more));
   group
     .command('list')
     .description(`list ${about}`)
-    .addHelpText('after', help)
+    .addHelpText('after', examples(...lines))
     .action(() =>
       run(async ({ client, printer, runtime, signal }) => {
         printer.list(await unlessInterrupted(read(client), signal), columns(runtime), none);

@@ -33,7 +33,7 @@ type Does<O> = (options: O, printer: Printer) => Promise<void> | void;
 export function addKeysCommands(program: Command, parts: KeysParts, done: (code: number) => void): void {
   const keys = program
     .command('keys')
-    .description('secrets that messages are signed with')
+    .description('secrets that messages are signed with, and keys for callers')
     .addHelpText('after', examples('keys generate', 'keys rotate --keys-file keys.txt', 'keys list'));
   const does =
     <O>(work: Does<O>) =>

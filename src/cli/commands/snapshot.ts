@@ -15,6 +15,7 @@ import { count } from '../human.ts';
 import type { Io } from '../io.ts';
 import { Printer } from '../printer.ts';
 import { Progress } from '../progress.ts';
+import { whyUnusable } from '../read-input.ts';
 
 export interface SnapshotParts {
   io: Io;
@@ -243,5 +244,7 @@ function showReport({ snapshot, ...report }: RestoreReport, printer: Printer): v
 function fileError(error: unknown, file: string): unknown {
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (syscall === undefined || error instanceof AgentSystemError) return error;
-  return new AgentSystemError('FILE_UNUSABLE', `${file} cannot be used (${code})`, { cause: error });
+  return new AgentSystemError('FILE_UNUSABLE', `${file} cannot be used: ${whyUnusable(code ?? 'no reason is known')}`, {
+    cause: error,
+  });
 }

@@ -77,13 +77,19 @@ class Batch {
 
   async run(source: Source): Promise<number> {
     const { printer } = this.#context;
+    let begun = false;
     try {
-      for await (const line of readLines(source)) await this.#take(line);
+      for await (const line of readLines(source)) {
+        begun = true;
+        await this.#take(line);
+      }
       await this.#send();
+      begun = true;
     } finally {
       this.#progress.clear();
       if (printer.format === 'json') printer.json(this.#answers);
-      printer.note(this.#summary());
+      // A file that could not even be opened is told of by its error alone.
+      if (begun) printer.note(this.#summary());
     }
     return this.#refused > 0 ? EXIT.failed : EXIT.ok;
   }

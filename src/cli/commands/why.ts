@@ -14,7 +14,7 @@ export function addWhyCommand(tasks: Command, run: Run): void {
 
 const REASONS: Column<WhyView['reasons'][number]>[] = [
   { name: 'REASON', of: ({ code }) => code, whole: true, style: () => 'cyan' },
-  { name: 'UNTIL', of: ({ until }) => until, whole: true },
+  { name: 'UNTIL', of: ({ until }) => (until === undefined ? undefined : `until ${until}`), whole: true },
   { name: 'WHAT IT MEANS', of: ({ message }) => message },
 ];
 

@@ -4,6 +4,7 @@ import { ROLES } from '../../config/role.ts';
 import { PRIORITY_NAMES } from '../../scheduling/order.ts';
 import { EVENT_TYPES } from '../../service/event-service.ts';
 import { TASK_STATES } from '../../task/task.ts';
+import { sharedOptions } from '../shared-options.ts';
 
 export type Values =
   | { kind: 'words'; words: readonly string[] }
@@ -40,15 +41,12 @@ export interface OptionShape {
 
 /** Every command of the program, the program itself first. */
 export function shapesOf(program: Command): CommandShape[] {
-  const shared = program.options.filter(({ long }) => SHARED.includes(long ?? ''));
   const walk = (command: Command, path: string[]): CommandShape[] => [
-    shapeOf(command, path, command === program ? [] : shared),
+    shapeOf(command, path, sharedOptions(command)),
     ...command.commands.flatMap((sub) => walk(sub, [...path, sub.name()])),
   ];
   return walk(program, []);
 }
-
-const SHARED = ['--output', '--url', '--api-key', '--ca-file', '--cert-file', '--key-file'];
 
 function shapeOf(command: Command, path: string[], shared: Option[]): CommandShape {
   const help = { names: ['-h', '--help'], about: 'show how it is used', takesValue: false, values: ANY };

@@ -92,6 +92,12 @@ describe('an answer', () => {
     expect(await outcomeOf()).toEqual(failing('http_bad_answer', false, expect.stringMatching(message)));
   });
 
+  it('that changes the protocol is refused for good, and holds up nobody', async () => {
+    server.answer = (_response, _asked, socket) =>
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n');
+    expect(await outcomeOf()).toEqual(failing('http_bad_answer', false, expect.stringContaining('status 101')));
+  });
+
   it('that is encoded, which nobody asked for, is refused for good', async () => {
     server.answer = (response) => response.setHeader('content-encoding', 'gzip').end('x');
     expect(await outcomeOf()).toEqual(failing('http_bad_answer', false, expect.stringContaining('gzip')));
