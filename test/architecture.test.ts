@@ -42,7 +42,7 @@ const EXCEPTIONS: Record<string, string> = {
   'store/redis/connect.ts the clock': 'how long a command took, for a metric; nothing is decided by it',
 };
 
-const CORE = ['task', 'scheduling', 'message', 'lease'] as const;
+const CORE = ['task', 'scheduling', 'message', 'lease', 'schedule'] as const;
 const LEAVES = ['errors.ts', 'version.ts'];
 const PORTS_DOWN = ['store', ...CORE, 'runtime'];
 const OUTSIDE = ['service', 'agent', 'config', 'observability', 'client', ...PORTS_DOWN];
@@ -54,9 +54,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   scheduling: ['runtime', ...CORE],
   message: ['runtime', ...CORE],
   lease: ['runtime', ...CORE],
-  agent: ['runtime'],
+  schedule: ['runtime', ...CORE],
+  net: [],
+  agent: ['runtime', 'net'],
   observability: ['runtime', ...CORE],
-  config: ['runtime', ...CORE],
+  config: ['runtime', ...CORE, 'net'],
   store: [...CORE, 'runtime'],
   'store/memory': PORTS_DOWN,
   'store/redis': PORTS_DOWN,
@@ -66,8 +68,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   worker: ['fleet', 'agent', ...PORTS_DOWN],
   service: ['fleet', ...PORTS_DOWN],
   snapshot: PORTS_DOWN,
-  client: ['service', 'agent', 'config', ...PORTS_DOWN],
-  api: OUTSIDE,
+  client: ['service', 'snapshot', 'agent', 'config', ...PORTS_DOWN],
+  api: ['snapshot', ...OUTSIDE],
   demo: ['client', 'agent', 'config', 'runtime', ...CORE],
   cli: ['composition', 'demo', 'api', 'snapshot', ...OUTSIDE],
 };

@@ -39,8 +39,12 @@ export interface GuardOptions<R extends Credentials> {
   onRefused: (reason: string, request: R) => void;
 }
 
-/** Answers who calls; throws or rejects with UNAUTHORIZED, FORBIDDEN or RATE_LIMITED. A promise only for tokens. */
-export type Guard<R extends Credentials> = (access: Access, request: R) => Caller | Promise<Caller>;
+/**
+ * Answers who calls; throws or rejects with UNAUTHORIZED, FORBIDDEN or RATE_LIMITED. A promise only for tokens.
+ *
+ * @param again the request was let in before: what it shows is no guess, and others' guesses do not matter to it
+ */
+export type Guard<R extends Credentials> = (access: Access, request: R, again?: boolean) => Caller | Promise<Caller>;
 
 export function createGuard<R extends Credentials>({ parts, now, onRefused }: GuardOptions<R>): Guard<R> {
   const { apiKey, metricsToken, apiKeys = null, tokens = null } = parts;
@@ -63,33 +67,33 @@ export function createGuard<R extends Credentials>({ parts, now, onRefused }: Gu
     throw refuse('no metrics token, or a wrong one', request, shown, WANTED_METRICS);
   };
 
-  const byToken = async (shown: string, request: R): Promise<Caller> => {
+  const byToken = async (shown: string, request: R, again: boolean): Promise<Caller> => {
     try {
       return await tokens!.verify(shown);
     } catch (error) {
       if (!(error instanceof TokenRefusedError)) throw error;
       // A token that was good once is no guess.
       if (error.expired) throw refuse(error.message, request, null, 'the token has expired');
-      throw refuse(error.message, request, shown, WANTED);
+      throw refuse(error.message, request, again ? null : shown, WANTED);
     }
   };
 
-  const authenticate = (request: R): Caller | Promise<Caller> => {
+  const authenticate = (request: R, again: boolean): Caller | Promise<Caller> => {
     if (everyoneIsOperator) return OPERATOR;
     const shown = shownBy(request.headers);
     if (shown === null) throw refuse('no key and no token', request, null, WANTED);
-    guesses.refuseGuesser(request.ip);
+    if (!again) guesses.refuseGuesser(request.ip);
     const digest = digestOf(shown);
     const caller = own.find(digest, now()) ?? apiKeys?.find(digest, now());
     if (caller) return caller;
-    if (tokens !== null && looksLikeToken(shown)) return tokens.recall(shown) ?? byToken(shown, request);
-    throw refuse('an unknown key', request, shown, WANTED);
+    if (tokens !== null && looksLikeToken(shown)) return tokens.recall(shown) ?? byToken(shown, request, again);
+    throw refuse('an unknown key', request, again ? null : shown, WANTED);
   };
 
-  return (access, request) => {
+  return (access, request, again = false) => {
     if (access === 'open') return NOBODY;
     if (access === 'metrics') return checkMetrics(request);
-    const caller = authenticate(request);
+    const caller = authenticate(request, again);
     if (caller instanceof Promise) return caller.then((known) => authorized(known, access));
     return authorized(caller, access);
   };

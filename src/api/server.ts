@@ -76,6 +76,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks; set before anything of the route runs. */
     caller: Caller;
+    /** Whether the caller would be let in now as it was then. For answers that go on long after they began. */
+    stillMay(): Promise<boolean>;
   }
 }
 
@@ -206,9 +208,13 @@ function createServer(context: ApiContext, times: ServerTimes, state: ServerStat
   const secure = context.tls ? { https: { ...http, ...tlsOptions(context.tls) } } : {};
   const app = fastify({ ...options, ...secure }) as FastifyInstance;
   app.decorateRequest('caller');
+  const door = doorOf(context);
+  app.decorateRequest('stillMay', function stillMay(this: FastifyRequest) {
+    return isSameCaller(this, door);
+  });
   app.server.maxConnections = CONNECTIONS_MAX;
   app.addHook('onRoute', ({ url, method }) => routes.add(url, method));
-  app.addHook('onRequest', begin(context, state));
+  app.addHook('onRequest', begin(state, door));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readBody);
   app.setErrorHandler(answer);
@@ -222,12 +228,35 @@ function createServer(context: ApiContext, times: ServerTimes, state: ServerStat
 
 type Done = (error?: Error) => void;
 
-function begin(context: ApiContext, state: ServerState) {
+/** Who calls, by certificate and key. Throws or rejects where nobody who may. */
+type Door = (request: FastifyRequest, again?: boolean) => Caller | Promise<Caller>;
+
+function doorOf(context: ApiContext): Door {
   const { access: parts, runtime, observe } = context;
   const onRefused = (reason: string, { method, routeOptions, ip }: FastifyRequest) =>
     observe({ type: 'access.refused', where: `${method} ${routeOptions.url ?? '?'}`, address: ip, reason });
   const guard = createGuard({ parts, now: runtime.now, onRefused });
   const mutual = typeof context.tls?.ca === 'string';
+  return (request, again) => {
+    const access = accessOf(request);
+    const fault = mutual && access !== 'open' ? certificateFault(request.raw.socket, runtime.now()) : null;
+    if (fault === null) return guard(access, request, again);
+    onRefused(`client certificate: ${fault}`, request);
+    throw certificateRefused(fault);
+  };
+}
+
+async function isSameCaller(request: FastifyRequest, door: Door): Promise<boolean> {
+  const { name, tenant } = request.caller;
+  try {
+    const now = await door(request, true);
+    return now.name === name && now.tenant === tenant;
+  } catch {
+    return false;
+  }
+}
+
+function begin(state: ServerState, door: Door) {
   // Told of every end of a request, also when the client broke off, which the framework's own hook is not.
   const left = () => {
     state.underWay -= 1;
@@ -239,18 +268,12 @@ function begin(context: ApiContext, state: ServerState) {
     if (state.closing) {
       return done(new AgentSystemError('SHUTTING_DOWN', 'this process is shutting down, ask another one'));
     }
-    const access = accessOf(request);
-    const fault = mutual && access !== 'open' ? certificateFault(request.raw.socket, runtime.now()) : null;
-    if (fault !== null) {
-      onRefused(`client certificate: ${fault}`, request);
-      return done(certificateRefused(fault));
-    }
     const known = (caller: Caller) => {
       request.caller = caller;
       done();
     };
     try {
-      const caller = guard(access, request);
+      const caller = door(request);
       if (caller instanceof Promise) caller.then(known, done);
       else known(caller);
     } catch (error) {

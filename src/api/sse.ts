@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AgentSystemError } from '../errors.ts';
 import type { Observe } from '../runtime/observer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -13,10 +13,14 @@ import type { Told } from '../service/event-service.ts';
 
 /** Streams of one process at once. */
 export const STREAMS_MAX = 1_000;
+/** Of them for one tenant: the others, and the operators, must not be shut out by it. */
+export const TENANT_STREAMS_MAX = 500;
 /** Below the half minute after which the hastiest proxies take a silent connection for a dead one. */
 export const HEARTBEAT_MS = 15_000;
 /** A client whose buffer does not empty for so long is dropped. */
 export const SLOW_MS = 30_000;
+/** How often it is looked at whether a stream's caller may still have it. */
+export const RECHECK_MS = 15_000;
 /** How long a client that was told of the end gets to take in what is still under way to it. */
 const FLUSH_MS = 1_000;
 /** What clients are told to wait before they come back. */
@@ -25,6 +29,7 @@ const RETRY_MS = 1_000;
 export interface StreamTimes {
   heartbeatMs: number;
   slowMs: number;
+  recheckMs: number;
 }
 
 export interface EventStreamsOptions {
@@ -36,7 +41,7 @@ export interface EventStreamsOptions {
 /** All event streams that this process serves. */
 export class EventStreams {
   readonly #options: EventStreamsOptions;
-  readonly #open = new Map<AbortController, Promise<void>>();
+  readonly #open = new Map<AbortController, { tenant: string | null }>();
   #ended = false;
 
   constructor(options: EventStreamsOptions) {
@@ -52,14 +57,20 @@ export class EventStreams {
     if (this.#open.size >= STREAMS_MAX) {
       throw new AgentSystemError('TOO_MANY_STREAMS', `${STREAMS_MAX} event streams are open here already`);
     }
+    const { tenant } = reply.request.caller;
+    if (tenant !== null && this.#countOf(tenant) >= TENANT_STREAMS_MAX) {
+      const message = `${TENANT_STREAMS_MAX} event streams of tenant ${JSON.stringify(tenant)} are open here already`;
+      throw new AgentSystemError('TOO_MANY_STREAMS', message);
+    }
     const controller = new AbortController();
     const abort = () => controller.abort();
     reply.raw.once('close', abort);
-    const served = this.#serve(reply, open, controller);
-    this.#open.set(controller, served);
+    this.#open.set(controller, { tenant });
+    const unwatch = this.#watch(reply.request, controller);
     try {
-      await served;
+      await this.#serve(reply, open, controller);
     } finally {
+      unwatch();
       this.#open.delete(controller);
       reply.raw.removeListener('close', abort);
     }
@@ -69,6 +80,27 @@ export class EventStreams {
   end(): void {
     this.#ended = true;
     for (const controller of this.#open.keys()) controller.abort();
+  }
+
+  #countOf(tenant: string): number {
+    let count = 0;
+    for (const one of this.#open.values()) if (one.tenant === tenant) count += 1;
+    return count;
+  }
+
+  /** A stream outlives what was checked when it began: a key is taken back, a token expires. Then it ends. */
+  #watch(request: FastifyRequest, controller: AbortController): () => void {
+    const { runtime, times } = this.#options;
+    let cancel = () => {};
+    const later = () => {
+      cancel = runtime.after(times?.recheckMs ?? RECHECK_MS, () => void look());
+    };
+    const look = async () => {
+      if (!(await request.stillMay())) controller.abort();
+      else if (!controller.signal.aborted) later();
+    };
+    later();
+    return () => cancel();
   }
 
   async #serve(
@@ -104,15 +136,17 @@ function begin(reply: FastifyReply): void {
   reply.raw.write(`retry: ${RETRY_MS}\n\n`);
 }
 
+type WriterTimes = Omit<StreamTimes, 'recheckMs'>;
+
 class EventWriter {
   readonly #raw: ServerResponse;
   readonly #runtime: Runtime;
-  readonly #times: StreamTimes;
+  readonly #times: WriterTimes;
   #cursor = '';
   #cancelHeartbeat = () => {};
   #ended = false;
 
-  constructor(raw: ServerResponse, runtime: Runtime, times: StreamTimes) {
+  constructor(raw: ServerResponse, runtime: Runtime, times: WriterTimes) {
     this.#raw = raw;
     this.#runtime = runtime;
     this.#times = times;

@@ -26,6 +26,7 @@ const assignment = z.object({
   /** The task's specification, as sealed by the coordinator that accepted it. */
   spec: z.string(),
   seal: z.string(),
+  /** JSON text, or the reference to it: see `task/payload.ts`. */
   input: z.string(),
   distributor: z.string().optional(),
   /** The task's own end, whatever the attempt does. */
@@ -73,6 +74,7 @@ const report = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('completed'),
     ...ofAttempt,
+    /** JSON text, or the reference to what its worker keeps in the store. */
     result: z.string(),
     startedAt: time,
     usage: usage.optional(),

@@ -11,10 +11,10 @@ import type { Principal } from './principals.ts';
 import { RecentCache } from './recent-cache.ts';
 
 /**
- * What one derived key is for: messages of a directed pair, or the seal that coordinators and distributors share.
- * `seal` holds no `>`, so no envelope can name the key of the seal.
+ * What one derived key is for: messages of a directed pair, the seal that coordinators and distributors share, or the
+ * signature of snapshots. The last two hold no `>`, so no envelope can name their keys.
  */
-export type KeyUse = `${Principal}>${Principal}` | 'seal';
+export type KeyUse = `${Principal}>${Principal}` | 'seal' | 'snapshot';
 
 export interface Key {
   /** `<generation>.<use>`, as in the header of an envelope. */

@@ -7,6 +7,8 @@ import type { RetryPolicy } from '../task/task.ts';
 
 const REFRESH_MS = 5_000;
 const REFRESH_FOR_UNKNOWN_MS = 250;
+/** An input may hold a fault for every few bytes of it. */
+const FIELDS_TOLD = 50;
 
 /** What coordinators know of an agent that some worker once registered. */
 export interface AgentCard {
@@ -114,7 +116,9 @@ function unknownMethod(card: AgentCard, method: string): never {
 }
 
 function inputRefused(agent: string, error: z.ZodError): AgentSystemError {
-  const fields = error.issues.map(({ path, message }) => ({ field: ['input', ...path].join('.'), problem: message }));
+  const fields = error.issues
+    .slice(0, FIELDS_TOLD)
+    .map(({ path, message }) => ({ field: ['input', ...path].join('.'), problem: message }));
   const text = fields.map(({ field, problem }) => `${field}: ${problem}`).join('; ');
   return new AgentSystemError('BAD_REQUEST', `the input does not fit agent ${agent}: ${text}`, { details: { fields } });
 }

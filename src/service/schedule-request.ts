@@ -3,9 +3,11 @@ import { AgentSystemError } from '../errors.ts';
 import { MISSED_POLICIES, OVERLAP_POLICIES, type Timing } from '../schedule/schedule.ts';
 import { cronProblem, INTERVAL_MS_MIN } from '../schedule/timing.ts';
 import { foundAndWanted } from './found-and-wanted.ts';
-import { badRequest, submitRequest } from './submit-request.ts';
+import { badRequest, crowdedFields, submitRequest } from './submit-request.ts';
 
 const DAY_MS = 86_400_000;
+/** Schedules are read all together, and there may be thousands: what is large is passed as a reference. */
+const TASK_BYTES_MAX = 64 * 1024;
 const SCHEDULE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** What a task of a schedule cannot say: its time and its uniqueness come from the schedule. */
 const NOT_IN_A_SCHEDULE = ['key', 'delayMs', 'runAt', 'tenant'] as const;
@@ -73,6 +75,12 @@ function taskProblems(task: Record<string, unknown>): Problem[] {
   const given = NOT_IN_A_SCHEDULE.filter((name) => task[name] !== undefined);
   if (given.length > 0) {
     return given.map((name) => ({ field: `task.${name}`, problem: 'comes from the schedule, and is not taken here' }));
+  }
+  const crowded = crowdedFields(task);
+  if (crowded.length > 0) return crowded.map(({ field, problem }) => ({ field: `task.${field}`, problem }));
+  const bytes = Buffer.byteLength(JSON.stringify(task));
+  if (bytes > TASK_BYTES_MAX) {
+    return [{ field: 'task', problem: `found ${bytes} bytes as JSON, wanted at most ${TASK_BYTES_MAX}` }];
   }
   const read = submitRequest.safeParse(task, { error: foundAndWanted });
   if (read.success) return [];

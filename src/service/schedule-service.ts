@@ -74,7 +74,7 @@ export class ScheduleService {
   /** @throws BAD_REQUEST, UNKNOWN_AGENT, UNKNOWN_METHOD, FORBIDDEN, SCHEDULE_EXISTS, TOO_MANY_SCHEDULES */
   async create(raw: unknown, caller: Caller = OPERATOR): Promise<ScheduleView> {
     const schedule = await this.#checked(raw, caller);
-    if ((await this.#all()).length >= SCHEDULES_MAX) throw tooMany();
+    await this.#refuseFull();
     if (await this.#write(schedule, 0)) return viewOf({ schedule, version: 1 });
     throw new AgentSystemError('SCHEDULE_EXISTS', `there is a schedule ${JSON.stringify(schedule.id)} already`, {
       details: { id: schedule.id, tenant: schedule.tenant },
@@ -87,11 +87,12 @@ export class ScheduleService {
     raw: unknown,
     caller: Caller = OPERATOR,
   ): Promise<{ schedule: ScheduleView; created: boolean }> {
-    const wanted = await this.#checked({ ...(raw as object), id }, caller);
+    const wanted = await this.#checked(isObject(raw) ? { ...raw, id } : raw, caller);
     for (let tried = 0; tried < CHANGE_TRIES; tried++) {
       const found = await this.#read(wanted);
       const schedule = found ? merged(found.schedule, wanted) : wanted;
       const version = found?.version ?? 0;
+      if (!found) await this.#refuseFull();
       if (await this.#write(schedule, version)) {
         return { schedule: viewOf({ schedule, version: version + 1 }), created: found === null };
       }
@@ -145,7 +146,11 @@ export class ScheduleService {
       ...standing,
       fired: standing.fired + 1,
       last: { at: now, firedAt: now, task: task.id },
-    }));
+    })).catch((error: unknown) => {
+      // The task is there, whoever changed or removed the schedule meanwhile: who is told of an error asks for another.
+      if (!(error instanceof AgentSystemError)) throw error;
+      this.#options.observe({ type: 'fault', where: `schedule ${scheduleKey(schedule)}`, error });
+    });
     return task;
   }
 
@@ -233,6 +238,10 @@ export class ScheduleService {
       if (await this.#write(schedule, found.version)) return viewOf({ schedule, version: found.version + 1 });
     }
     throw conflict(id);
+  }
+
+  async #refuseFull(): Promise<void> {
+    if ((await this.#all()).length >= SCHEDULES_MAX) throw tooMany();
   }
 
   async #checked(raw: unknown, caller: Caller): Promise<Schedule> {
@@ -328,6 +337,11 @@ export class ScheduleService {
   #shardOf(key: string): number {
     return Buffer.from(digestOf(key), 'base64url').readUInt32BE(0) % this.#options.policy.shards;
   }
+}
+
+/** A text or a list, spread out, would become an object with a field for each of its characters or members. */
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function afterFiring({ next }: Decision, made: LastFire[]): Schedule {

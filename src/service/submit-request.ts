@@ -18,6 +18,7 @@ const priority = z.union([z.number(), z.string()]).transform((value, context) =>
 });
 
 const NAMES_REQUIRED_MAX = 16;
+const LABELS_MAX = 64;
 
 const workerId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, {
   error: ({ input }) =>
@@ -105,9 +106,30 @@ export type CheckedRequest = z.output<typeof submitRequest>;
 
 /** The checked request; throws BAD_REQUEST that names every field at fault with what was found and wanted. */
 export function checkRequest(request: unknown): CheckedRequest {
+  const crowded = crowdedFields(request);
+  if (crowded.length > 0) throw refused(crowded, 'the task');
   const checked = submitRequest.safeParse(request, { error: foundAndWanted });
   if (checked.success) return checked.data;
   throw badRequest(checked.error);
+}
+
+/**
+ * Fields with more names in them than are taken. Asked before the schema: that spends microseconds on each name, and a
+ * body of megabytes has enough of them to hold up everyone for seconds.
+ */
+export function crowdedFields(request: unknown): { field: string; problem: string }[] {
+  const { labels, require } = (request ?? {}) as { labels?: unknown; require?: Record<string, unknown> | null };
+  if (labels === undefined && require === undefined) return [];
+  return [
+    ...crowded('labels', labels, LABELS_MAX),
+    ...crowded('require.labels', require?.labels, NAMES_REQUIRED_MAX),
+    ...crowded('require.resources', require?.resources, NAMES_REQUIRED_MAX),
+  ];
+}
+
+function crowded(field: string, value: unknown, max: number): { field: string; problem: string }[] {
+  const found = typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
+  return found > max ? [{ field, problem: `found ${found} names, wanted at most ${max}` }] : [];
 }
 
 /** A body may hold thousands of faults, and names as long as it is. */
@@ -119,6 +141,10 @@ export function badRequest(error: z.ZodError, what = 'the task'): AgentSystemErr
     field: issue.path.join('.').slice(0, FIELD_LENGTH_TOLD) || '(body)',
     problem: issue.message,
   }));
+  return refused(fields, what);
+}
+
+function refused(fields: { field: string; problem: string }[], what: string): AgentSystemError {
   const text = fields.map(({ field, problem }) => `${field}: ${problem}`).join('; ');
   return new AgentSystemError('BAD_REQUEST', `${what} is refused: ${text}`, { details: { fields } });
 }

@@ -28,6 +28,11 @@ const FLIGHTS_MAX = 4;
 const TRIES = 3;
 /** Characters of inputs in one commit: what takes longer than a command may, would be repeated for ever. */
 const INPUTS_LENGTH_MAX = 16 * 1024 * 1024;
+/**
+ * Of a task without its input. All of it is read and sent with every look at the task, in pages of hundreds, where the
+ * input is left out: what is large belongs there.
+ */
+export const SPEC_BYTES_MAX = 64 * 1024;
 export const DEFAULT_TENANT = 'default';
 export const DEFAULT_METHOD = 'run';
 
@@ -123,6 +128,7 @@ export class Submitter {
     const now = clock.now();
     const spec = specOf(request, { id: given ?? this.#ids[shard]!.next(now), inputText, card, now, policy });
     const text = JSON.stringify(spec);
+    refuseLarge(text);
     const fresh = newTask(spec, { text, seal: seal(text, keys) }, inputText);
     const score = scoreOf({ priority: spec.priority, queuedAt: now }, policy.priorityAgeing);
     const submitted = transition(fresh, { type: 'submit', score }, now);
@@ -199,6 +205,15 @@ function keysMeetNowhere(shards: number): AgentSystemError {
   return new AgentSystemError('BAD_REQUEST', `the task is refused: concurrencyKey ${problem}`, {
     details: { fields: [{ field: 'concurrencyKey', problem }] },
   });
+}
+
+function refuseLarge(specText: string): void {
+  // No text has more than three bytes for each of its units.
+  if (specText.length * 3 <= SPEC_BYTES_MAX) return;
+  const bytes = Buffer.byteLength(specText);
+  if (bytes <= SPEC_BYTES_MAX) return;
+  const message = `the task without its input has ${bytes} bytes, at most ${SPEC_BYTES_MAX} are taken: put what is large into the input`;
+  throw new AgentSystemError('PAYLOAD_TOO_LARGE', message, { details: { bytes, max: SPEC_BYTES_MAX } });
 }
 
 /** Its total time counts from its creation, so a task that begins later than that would only ever expire. */

@@ -29,6 +29,8 @@ const CONFLICT_TRIES = 8;
 const READ_TRIES = 2;
 /** Changes come by the event stream; a stream that was trimmed or removed is made good by looking this often. */
 const LOOK_AGAIN_MS = 3_000;
+/** Checking large inputs takes long: after so much of it whatever else waits has its turn, such as keeping a lease. */
+const TURN_MS = 50;
 export const WAIT_MAX_MS = 300_000;
 
 export interface TaskServiceOptions extends Ports {
@@ -94,15 +96,24 @@ export class TaskService {
   }
 
   /** Each request on its own: one that is refused does not keep the others out. */
-  submitMany(requests: SubmitRequest[], caller: Caller = OPERATOR): Promise<(Submitted | AgentSystemError)[]> {
-    return Promise.all(
-      requests.map((request) =>
-        this.submit(request, caller).catch((error: unknown) => {
-          if (error instanceof AgentSystemError) return error;
-          throw error;
-        }),
-      ),
-    );
+  async submitMany(requests: SubmitRequest[], caller: Caller = OPERATOR): Promise<(Submitted | AgentSystemError)[]> {
+    const { runtime } = this.#options;
+    const results: Promise<Submitted | AgentSystemError>[] = [];
+    let turnEnds = runtime.now() + TURN_MS;
+    for (const request of requests) {
+      if (runtime.now() >= turnEnds) {
+        await pause(runtime, 0);
+        turnEnds = runtime.now() + TURN_MS;
+      }
+      const result = this.submit(request, caller).catch((error: unknown) => {
+        if (error instanceof AgentSystemError) return error;
+        throw error;
+      });
+      // Is waited for below; until then nobody listens to it.
+      result.catch(() => undefined);
+      results.push(result);
+    }
+    return Promise.all(results);
   }
 
   /** @throws NOT_FOUND */

@@ -1,6 +1,7 @@
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ApiKeys } from '../../src/api/api-keys.ts';
+import { createGuard } from '../../src/api/auth.ts';
 import { Tokens } from '../../src/api/tokens.ts';
 import { hashOfApiKey, readApiKeys } from '../../src/config/api-keys.ts';
 import { type Answer, anApi, call, type TestApi } from './builders.ts';
@@ -57,6 +58,8 @@ describe('keys of the file', () => {
     ['acme', '/v1/tasks', 'POST', 201],
     ['acme', '/v1/agents', 'GET', 200],
     ['acme', '/v1/workers', 'GET', 403],
+    ['reader', '/status', 'GET', 200],
+    ['acme', '/status', 'GET', 403],
     ['acme', '/v1/instances', 'GET', 403],
     ['acme', '/v1/queues', 'GET', 403],
     ['late', '/v1/tasks', 'GET', 401],
@@ -348,6 +351,23 @@ function faceOf({ status, headers, body }: Answer, id: string) {
   const { date: _, 'content-length': length, ...rest } = headers;
   return { status, rest, length, body: JSON.parse(JSON.stringify(body).replaceAll(id, 'ID')) };
 }
+
+describe('a caller that was let in before', () => {
+  it('is sent away once its key is taken back, and not because others guess keys', () => {
+    const apiKeys = someKeys();
+    const parts = { apiKey: null, metricsToken: null, apiKeys };
+    const guard = createGuard({ parts, now: Date.now, onRefused: () => undefined });
+    const request = { headers: as('acme'), ip: '192.0.2.1' };
+    for (let i = 0; i < 20; i++) {
+      const guess = { headers: { 'x-api-key': `guess ${i}` }, ip: request.ip };
+      expect(() => guard('tasks:read', guess)).toThrow(/no valid key/);
+    }
+    expect(() => guard('tasks:read', request)).toThrow(/too many different wrong keys/);
+    expect(guard('tasks:read', request, true)).toMatchObject({ tenant: 'acme' });
+    apiKeys.replace([]);
+    expect(() => guard('tasks:read', request, true)).toThrow(/no valid key/);
+  });
+});
 
 describe('tenants', () => {
   const submit = async (api: TestApi, name: Name, more: object = {}) =>

@@ -2,17 +2,26 @@
 import { request } from 'node:http';
 import { fastify } from 'fastify';
 import { describe, expect, it } from 'vitest';
-import { EventStreams, STREAMS_MAX, type StreamTimes } from '../../src/api/sse.ts';
+import { EventStreams, STREAMS_MAX, type StreamTimes, TENANT_STREAMS_MAX } from '../../src/api/sse.ts';
 import { systemRuntime } from '../../src/runtime/system-runtime.ts';
 import type { Told } from '../../src/service/event-service.ts';
 import { openEvents } from './sse-reader.ts';
 
-async function serve(events: (signal: AbortSignal) => AsyncGenerator<Told>, times: Partial<StreamTimes> = {}) {
+async function serve(
+  events: (signal: AbortSignal) => AsyncGenerator<Told>,
+  times: Partial<StreamTimes> = {},
+  caller: { tenant: string | null; mayStill: boolean } = { tenant: null, mayStill: true },
+) {
   const faults: unknown[] = [];
   const observe = (observation: { type: string }) => void faults.push(observation);
   const streams = new EventStreams({ runtime: systemRuntime, observe, times });
   // A client that broke off may have opened another connection, on which nothing comes.
   const app = fastify({ forceCloseConnections: true });
+  app.decorateRequest('caller');
+  app.decorateRequest('stillMay', async () => caller.mayStill);
+  app.addHook('onRequest', async (request) => {
+    request.caller = { name: 'reader', tenant: caller.tenant, scopes: new Set() };
+  });
   app.get('/', async (_request, reply) => {
     await streams.serve(reply, async (signal) => events(signal));
     return reply;
@@ -97,6 +106,25 @@ describe('an event stream', () => {
     await served.close();
   });
 
+  it('ends when its caller would not be let in any more', async () => {
+    const caller = { tenant: 'a', mayStill: true };
+    const served = await serve(
+      async function* (signal) {
+        yield event(1);
+        await untilAborted(signal);
+      },
+      { recheckMs: 20 },
+      caller,
+    );
+    const events = await openEvents(served.url);
+    await events.next(1);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(events.text()).toContain('event: gap');
+    caller.mayStill = false;
+    expect(await events.rest()).toEqual([]);
+    await served.close();
+  });
+
   it('tells of a fault and ends', async () => {
     const served = await serve(async function* () {
       yield event(1);
@@ -110,6 +138,12 @@ describe('an event stream', () => {
   it('is refused when too many are open', async () => {
     const streams = new EventStreams({ runtime: systemRuntime, observe: () => undefined });
     const app = fastify();
+    app.decorateRequest('caller');
+    app.decorateRequest('stillMay', async () => true);
+    app.addHook('onRequest', async (request) => {
+      const { tenant } = request.headers;
+      request.caller = { name: 'reader', tenant: typeof tenant === 'string' ? tenant : null, scopes: new Set() };
+    });
     let open = 0;
     app.get('/', async (_request, reply) => {
       await streams.serve(reply, async (signal) => {
@@ -119,7 +153,12 @@ describe('an event stream', () => {
       });
       return reply;
     });
-    const answers = Array.from({ length: STREAMS_MAX }, () => app.inject('/'));
+    const ask = (tenant: string) => app.inject({ url: '/', headers: { tenant } });
+    const answers = Array.from({ length: TENANT_STREAMS_MAX }, () => ask('loud'));
+    await expect.poll(() => open, { timeout: 10_000 }).toBe(TENANT_STREAMS_MAX);
+    // One tenant shuts out itself, and nobody else.
+    expect((await ask('loud')).json()).toMatchObject({ code: 'TOO_MANY_STREAMS' });
+    answers.push(ask('quiet'), ...Array.from({ length: STREAMS_MAX - TENANT_STREAMS_MAX - 1 }, () => app.inject('/')));
     await expect.poll(() => open, { timeout: 10_000 }).toBe(STREAMS_MAX);
     const refused = (await app.inject('/')).json();
     expect(refused).toMatchObject({ code: 'TOO_MANY_STREAMS' });

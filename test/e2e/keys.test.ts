@@ -107,7 +107,7 @@ it('goes on through a rotation under load, and without the old key once its task
   expect(ran).toEqual(new Set(workers.map(({ pid }) => pid)));
   expect(await Promise.all(['key', 'signature'].map(rejected))).toEqual([0, 0]);
   expect(cluster.roles.map((one) => one.text).join()).not.toContain(secretOf('k2'));
-});
+}, 90_000);
 
 it('refuses what is signed with a revoked key, counts it, and gives its holder no work', async () => {
   cluster.start('coordinator', 'c1');

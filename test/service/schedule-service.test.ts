@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AgentCatalog } from '../../src/service/agent-catalog.ts';
-import { ScheduleService } from '../../src/service/schedule-service.ts';
+import { SCHEDULES_MAX, ScheduleService } from '../../src/service/schedule-service.ts';
 import type { TaskService } from '../../src/service/task-service.ts';
 import type { WorldOptions } from '../coordinator/world.ts';
 import { ServiceWorld } from './world.ts';
@@ -265,6 +265,42 @@ describe('a schedule', () => {
     await expect(
       world.call(world.schedules.create({ id: 'x', tenant: 'b', everyMs: MINUTE, task: TASK }, a)),
     ).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  });
+
+  it('are no more than the bound, by whichever way they are made', async () => {
+    const world = await serving();
+    const text = JSON.stringify({ timing: { kind: 'once', at: 1 }, waiting: [], tenant: 'z', id: 'z' });
+    for (let i = 0; i < SCHEDULES_MAX; i++) {
+      await world.store.writeSchedule(0, { key: `z${i}`, expect: 0, text, dueAt: null });
+    }
+    const body = { everyMs: MINUTE, task: TASK };
+    const full = { code: 'TOO_MANY_SCHEDULES' };
+    await expect(world.create()).rejects.toMatchObject(full);
+    await expect(world.call(world.schedules.put('nightly', body))).rejects.toMatchObject(full);
+  });
+
+  it('are refused when they are no object, or hold more than is read with all of them', async () => {
+    const world = await serving();
+    for (const raw of ['text', ['list'], null]) {
+      const refused = world.call(world.schedules.put('nightly', raw));
+      await expect(refused).rejects.toMatchObject({ details: { fields: [{ field: '(body)' }] } });
+    }
+    const task = { agent: 'slow', input: 'x'.repeat(65_536) };
+    await expect(world.create({ task })).rejects.toMatchObject({ details: { fields: [{ field: 'task' }] } });
+  });
+
+  it('answer with the task they were told to submit, though they are removed in this moment', async () => {
+    const world = await serving();
+    await world.create();
+    const tasks = Object.assign(Object.create(world.tasks) as TaskService, {
+      submit: async (...asked: Parameters<TaskService['submit']>) => {
+        const submitted = await world.tasks.submit(...asked);
+        await world.schedules.remove('nightly');
+        return submitted;
+      },
+    });
+    const task = await world.call(world.scheduler(tasks).trigger('nightly'));
+    expect(await world.made()).toEqual([task.id]);
   });
 
   it('that someone wrote over does not hide the others', async () => {

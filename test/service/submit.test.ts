@@ -39,6 +39,32 @@ describe('submit', () => {
     expect(echo.spec).toMatchObject({ timeoutMs: 3_600_000, priority: 5, retry: { maxAttempts: 3, backoffMs: 5 } });
   });
 
+  it('takes no more beside the input than can be read with every look at the task', async () => {
+    const world = await serving();
+    const large = world.call(world.tasks.submit({ agent: 'slow', metadata: { text: 'ä'.repeat(33_000) } }));
+    await expect(large).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE', details: { max: 65_536 } });
+    const { task } = await world.call(world.tasks.submit({ agent: 'slow', input: { text: 'ä'.repeat(33_000) } }));
+    expect(task.state).toBe('queued');
+  });
+
+  it('refuses a crowd of names at once, without a look at each', async () => {
+    const world = await serving();
+    const labels = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, 1]));
+    const crowded = world.call(world.tasks.submit({ agent: 'slow', labels } as never));
+    await expect(crowded).rejects.toMatchObject({
+      details: { fields: [{ field: 'labels', problem: 'found 65 names, wanted at most 64' }] },
+    });
+  });
+
+  it('tells so many faults of an input and no more', async () => {
+    const world = await serving();
+    const card = { name: 'texts', methods: { run: { input: { type: 'array', items: { type: 'string' } } } } };
+    await world.store.announce([{ name: 'texts', card: JSON.stringify(card) }]);
+    const wrong = world.call(world.tasks.submit({ agent: 'texts', input: new Array(1_000).fill(1) }));
+    const error = await wrong.catch((refused: unknown) => refused as { details: { fields: unknown[] } });
+    expect((error as { details: { fields: unknown[] } }).details.fields).toHaveLength(50);
+  });
+
   it.each([[{ delayMs: 5_000 }], [{ runAt: new Date(1_700_000_005_000).toISOString() }]])(
     'schedules for later: %j',
     async (when) => {

@@ -1,7 +1,9 @@
+import { digestOf } from '../../src/message/seal.ts';
 import { encodeBase32 } from '../../src/runtime/base32.ts';
 import type { IndexChange, Unit } from '../../src/store/store.ts';
 import type { StoredTask } from '../../src/task/codec.ts';
 import { TaskIds } from '../../src/task/id.ts';
+import { refText } from '../../src/task/payload.ts';
 import {
   type CurrentAttempt,
   isActive,
@@ -112,4 +114,14 @@ export function inLane(lane = A_LANE, score = 1): IndexChange {
 
 export function outOfLane(lane = A_LANE, score = 1): IndexChange {
   return { do: 'remove', lane, score };
+}
+
+/** JSON of so many bytes. */
+export function jsonOf(bytes: number, letter = 'x'): string {
+  return JSON.stringify(letter.repeat(bytes - 2));
+}
+
+/** The reference by which a text is known that is stored apart. */
+export function refTo(text: string): string {
+  return refText({ bytes: Buffer.byteLength(text), digest: digestOf(text) });
 }

@@ -9,8 +9,11 @@ interface ById {
   Params: { id: string };
 }
 
+/** Without HEAD: an answer that has no body and never ends would hold its place for nobody. */
+const stream = { exposeHeadRoute: false, config: { access: 'tasks:read' } } as const;
+
 export function eventRoutes(app: FastifyInstance, events: EventService, streams: EventStreams): void {
-  app.get<ById>('/v1/tasks/:id/events', { config: { access: 'tasks:read' } }, async (request, reply) => {
+  app.get<ById>('/v1/tasks/:id/events', stream, async (request, reply) => {
     const { after } = readQuery(request.query, taskQuery);
     const last = lastEventId(request);
     await streams.serve(reply, async (signal) => {
@@ -25,7 +28,7 @@ export function eventRoutes(app: FastifyInstance, events: EventService, streams:
     return reply;
   });
 
-  app.get('/v1/events', { config: { access: 'tasks:read' } }, async (request, reply) => {
+  app.get('/v1/events', stream, async (request, reply) => {
     const { after, types, ...rest } = readQuery(request.query, allQuery);
     const filter: EventFilter = types ? { ...rest, types } : rest;
     const listening = { after: lastEventId(request) ?? after, caller: request.caller };

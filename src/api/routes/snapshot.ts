@@ -14,7 +14,8 @@ export const restoreQuery = z.object({ force: z.enum(['true', 'false']).optional
 
 /** The whole system to a stream of lines and back. */
 export function snapshotRoutes(app: FastifyInstance, snapshots: SnapshotService, observe: Observe): void {
-  app.get('/v1/snapshot', { config: { access: 'admin' } }, async ({ query }, reply) => {
+  // Without HEAD, which would have all of it read for nothing.
+  app.get('/v1/snapshot', { exposeHeadRoute: false, config: { access: 'admin' } }, async ({ query }, reply) => {
     readQuery(query, noQuery);
     const stopped = new AbortController();
     reply.raw.once('close', () => stopped.abort(new Error('the client is gone')));

@@ -16,7 +16,8 @@ export function systemRoutes(app: FastifyInstance, context: ApiContext): void {
     return readiness;
   });
 
-  app.get('/status', { config: { access: 'tasks:read' } }, async () => context.status());
+  // It shows what runs here, of every tenant.
+  app.get('/status', { config: { access: 'fleet:read' } }, async () => context.status());
 
   const { send } = context;
   if (send) {
