@@ -45,6 +45,7 @@ export function readJson(bytes: Buffer, depthMax: number): unknown {
   refuseDepth(text, depthMax);
   const value = parse(text);
   if (mayHoldPrototypeKeys(text)) refusePrototypeKeys(value, '');
+  if (MAY_BE_TOO_LARGE.test(text)) refuseInfinite(value, '');
   return value;
 }
 
@@ -120,6 +121,20 @@ function parse(text: string): unknown {
 /** Cheap and never wrong in saying no: a key can only be one of these if its name or an escape stands in the text. */
 function mayHoldPrototypeKeys(text: string): boolean {
   return text.includes('__proto__') || text.includes('constructor') || text.includes('\\u');
+}
+
+/** A number beyond what a double holds is read as infinite, which JSON cannot write: it would be stored as null. */
+const MAY_BE_TOO_LARGE = /\d[eE]\+?\d{3}|\d{309}/;
+
+function refuseInfinite(value: unknown, path: string): void {
+  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
+    const problem = 'is a number beyond what can be kept: write it as a text';
+    throw new AgentSystemError('BAD_REQUEST', `the body is refused: ${path || '(body)'} ${problem}`, {
+      details: { fields: [{ field: path || '(body)', problem }] },
+    });
+  }
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, member] of Object.entries(value)) refuseInfinite(member, path === '' ? name : `${path}.${name}`);
 }
 
 /** `__proto__` anywhere, and `constructor` with a `prototype` in it: they reach every object of whoever copies them. */

@@ -22,6 +22,7 @@ import { newTask, type TaskRecord, type TaskSpec } from '../task/task.ts';
 import { transition } from '../task/transition.ts';
 import type { AgentCard } from './agent-catalog.ts';
 import { FirstLimits } from './first-limits.ts';
+import { RequirementGuard } from './requirement-guard.ts';
 import type { CheckedRequest } from './submit-request.ts';
 
 const FLIGHTS_MAX = 4;
@@ -63,6 +64,7 @@ export class Submitter {
   /** Of each shard, and there of each level: who asked for nothing does not wait for others' replicas. */
   readonly #batchers: Map<Durability, Batcher<Creation, Created>>[];
   readonly #firstLimits: FirstLimits;
+  readonly #requirements = new RequirementGuard();
   #nextShard = 0;
 
   constructor(options: Ports) {
@@ -85,10 +87,16 @@ export class Submitter {
     const standing = this.#firstLimits.see(shard, card);
     if (standing) await standing;
     const creation = this.#creation(request, inputText, card, shard);
+    this.#guard(creation.task.spec);
     if (once) creation.unit.unique = { key: digestOf(JSON.stringify([once.name])), digest: '', ttlMs: once.ttlMs };
     const level = creation.task.spec.durability ?? 'memory';
     if (level !== 'memory') await this.#refuseUnlessDurable(shard, level);
     return this.#batchers[shard]!.get(level)!.add(creation);
+  }
+
+  #guard({ require, tenant, agent }: TaskSpec): void {
+    const text = require && requirementsText(require);
+    if (text !== undefined) this.#requirements.admit(tenant, `${agent} ${text}`, this.#options.runtime.now());
   }
 
   /** Before anything is written: a task that cannot have what it asks for is not made. */

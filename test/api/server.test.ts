@@ -227,6 +227,20 @@ describe('bodies', () => {
     expect(body.error.details.fields[0].field).toBe(field);
   });
 
+  it.each([
+    ['{"agent":"echo","input":{"n":1e400}}', 'input.n'],
+    ['{"agent":"echo","input":[1,-1E+999]}', 'input.1'],
+    [`{"agent":"echo","input":${'9'.repeat(400)}}`, 'input'],
+  ])('refuses the number in %s, which would be stored as null', async (text, field) => {
+    const { status, body } = await post(text);
+    expect([status, body.error.details?.fields[0].field]).toEqual([400, field]);
+  });
+
+  it('takes large numbers that can be kept, and digits in a text', async () => {
+    const text = `{"agent":"summarise","input":{"text":"1e400 ${'9'.repeat(400)}","n":1e300,"m":1e-400}}`;
+    expect((await post(text)).status).toBe(201);
+  });
+
   it('takes the same words where they are no keys', async () => {
     const text = '{"agent":"summarise","input":{"text":"__proto__","constructor":"Ford","say":"\\u00e9"}}';
     expect((await post(text)).status).toBe(201);
