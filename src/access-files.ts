@@ -3,6 +3,7 @@
  * change. A file that cannot be used, because somebody is just writing it or made a slip, changes nothing: locking
  * everybody out, or letting somebody in, must be meant.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { ApiKeys } from './api/api-keys.ts';
 import type { AccessParts } from './api/auth.ts';
 import { Tokens } from './api/tokens.ts';
@@ -56,14 +57,17 @@ export function watchAccess(watch: AccessWatch): void {
       return [];
     });
   }
-  if (config.tls) followTls(watch, config.tls.files);
+  if (config.tls) followTls(watch, config.tls);
 }
 
-function followTls(watch: AccessWatch, { cert, key, ca }: { cert: string; key: string; ca: string | null }): void {
+function followTls(watch: AccessWatch, { pem: first, files: { cert, key, ca } }: NonNullable<Config['tls']>): void {
+  let served: TlsPem = first;
   follow(watch, ca === null ? [cert, key] : [cert, key, ca], PEM_BYTES_MAX, ([cert, key, ca]) => {
     const pem = { cert: cert!, key: key!, ca: ca ?? null };
     const faults = tlsFaults(pem);
-    if (faults.length === 0) watch.replaceTls(pem);
+    // The first look finds what is served already: replacing it would only cut connections that were just made.
+    if (faults.length === 0 && !isDeepStrictEqual(pem, served)) watch.replaceTls(pem);
+    if (faults.length === 0) served = pem;
     return faults;
   });
 }

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openAccess, watchAccess } from '../src/access-files.ts';
 import { type RunningSystem, startSystem } from '../src/app.ts';
 import { createClient } from '../src/client/http-client.ts';
 import { hashOfApiKey } from '../src/config/api-keys.ts';
-import { loadConfig } from '../src/config/load.ts';
+import { type Config, loadConfig } from '../src/config/load.ts';
 import type { Observation } from '../src/runtime/observer.ts';
+import { systemRuntime } from '../src/runtime/system-runtime.ts';
 import { Authority } from './support/certificates.ts';
 
 /** A whole system on real files: what is written into them counts a moment later, what is broken changes nothing. */
@@ -41,15 +43,18 @@ function write(name: string, content: unknown): string {
   return path;
 }
 
-async function start(env: Record<string, string>): Promise<string> {
-  const config = loadConfig({
+function configOf(env: Record<string, string>): Config {
+  return loadConfig({
     env: { AGENT_ROLE: 'all', COORDINATOR_PORT: '0', LOG_LEVEL: 'silent', ...env },
     readFile: (path) => readFileSync(path, 'utf8'),
     hostname: 'here',
     randomId: () => 'abcdef',
-  });
+  })!;
+}
+
+async function start(env: Record<string, string>): Promise<string> {
   seen = [];
-  system = await startSystem(config!, { onObservation: (observation) => void seen.push(observation) });
+  system = await startSystem(configOf(env), { onObservation: (observation) => void seen.push(observation) });
   await system.ready;
   return system.url!;
 }
@@ -131,5 +136,27 @@ describe('a running system', () => {
         ),
     );
     await expect(as(first, others.pem).retry('0'.repeat(25))).rejects.toThrow(/its authority is not one of ours/);
+  });
+
+  it('takes another certificate over, and not again the one it serves: that would cut connections', async () => {
+    const [first, next] = [ours.sign('same', 'IP:127.0.0.1'), ours.sign('next', 'IP:127.0.0.1')];
+    const env = {
+      A2A_CERT_PATH: write('same-cert.pem', first.cert),
+      A2A_KEY_PATH: write('same-key.pem', first.key),
+    };
+    const config = configOf(env);
+    const replaced: string[] = [];
+    const stop = new AbortController();
+    const replaceTls = ({ cert }: { cert: string }) => void replaced.push(cert);
+    const parts = openAccess(config, systemRuntime);
+    watchAccess({ config, parts, replaceTls, runtime: systemRuntime, signal: stop.signal, observe: () => undefined });
+    // Long enough for two looks.
+    await new Promise((resolve) => setTimeout(resolve, 1_300));
+    expect(replaced).toEqual([]);
+    write('same-cert.pem', next.cert);
+    write('same-key.pem', next.key);
+    await eventually(() => replaced.length > 0);
+    stop.abort();
+    expect(replaced).toEqual([next.cert]);
   });
 });
