@@ -170,6 +170,9 @@ async function stored(): Promise<string> {
 }
 
 it('runs tasks whose agents show all they know', async () => {
+  await within(15_000, 'the worker has brought its agents', async () =>
+    (await ask('/v1/agents', mine)).includes('indiscreet'),
+  );
   for (const agent of ['indiscreet', 'failing', 'indiscreet']) {
     const made = await ask('/v1/tasks', mine, { agent, input: {}, retry: { maxAttempts: 2, backoffMs: 50 } });
     const { id } = JSON.parse(made.slice(made.indexOf('{"id"'))) as { id: string };

@@ -14,7 +14,9 @@ const stores: Store[] = [];
 
 afterEach(async () => {
   await Promise.all(stores.splice(0).map((store) => store.close().catch(() => undefined)));
-  await Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true, force: true })));
+  await Promise.all(
+    folders.splice(0).map((folder) => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 })),
+  );
 });
 
 export async function aFolder(): Promise<string> {
@@ -157,7 +159,7 @@ export class MortalDisk implements Disk {
   async loseUnsynced(folder: string, but = ''): Promise<void> {
     for (const name of await realDisk.names(folder)) {
       if (/^(log|image)-/.test(name) && join(folder, name) !== but)
-        await truncate(join(folder, name), this.#synced.get(join(folder, name)) ?? 0);
+        await truncate(join(folder, name), this.#synced.get(join(folder, name)) ?? 0).catch(unlessGone);
     }
   }
 
@@ -170,4 +172,9 @@ export class MortalDisk implements Disk {
     this.#step();
     await realDisk.syncFolder(path);
   }
+}
+
+/** What the process had asked for when it was stopped may still be done: a file that it removed has nothing to lose. */
+function unlessGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }
