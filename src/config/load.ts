@@ -280,6 +280,8 @@ function checkTogether(
   if (redis === null && role !== 'all') report.refuse(aloneWithoutRedis(role, settings));
   if (redis !== null && !hasKeys) report.refuse(MISSING_KEYS);
   if (!isLoopback(host) && !hasAuth) report.refuse(openToOthers(host));
+  if (!isLoopback(host) && settings.API_KEY !== null && settings.API_KEY.length < API_KEY_LENGTH_GOOD)
+    report.warn(`API_KEY has ${settings.API_KEY.length} characters, and others can reach HOST: ${WHY_LONGER}`);
   if (timesRead && settings.INSTANCE_TTL < 2 * settings.HEARTBEAT_INTERVAL) report.refuse(endsTooSoon(settings));
   if (settings.HTTP_AGENTS && !given.has('HTTP_AGENT_SECRET'))
     report.warn(
@@ -291,6 +293,9 @@ function checkTogether(
   if (settings.DATA_DIR === null && settings.JOURNAL_FSYNC !== 'everysec')
     report.warn('JOURNAL_FSYNC has no effect without DATA_DIR');
 }
+
+const API_KEY_LENGTH_GOOD = 20;
+const WHY_LONGER = 'a short key can be guessed, make one with: agent-system keys generate';
 
 function aloneWithoutRedis(role: Role, { BROKER }: Settings): string {
   return (

@@ -175,6 +175,15 @@ describe('loadConfig', () => {
     expect(problems).toEqual([expect.stringMatching(`^${name} is .*enableServiceLinks: false`)]);
   });
 
+  it('warns of a short API_KEY where others can reach the host, and does not show it', () => {
+    const warned = (env: Record<string, string>) => load(env).warnings;
+    const [warning] = warned({ HOST: '0.0.0.0', API_KEY: 'abc123xyz' });
+    expect(warning).toMatch(/^API_KEY has 9 characters, and others can reach HOST: .*keys generate$/);
+    expect(warning).not.toContain('abc123xyz');
+    expect(warned({ API_KEY: 'abc123xyz' })).toEqual([]);
+    expect(warned({ HOST: '0.0.0.0', API_KEY: 'd8s7f6g5h4j3k2l1m0n9' })).toEqual([]);
+  });
+
   it('warns of names that are nearly ours, from both places', () => {
     const { warnings } = load({ REDIS_HOTS: 'r' }, { dotenvText: 'WORKER_SLOT=9' });
     expect(warnings.map((warning) => warning.split(' ')[0])).toEqual(['REDIS_HOTS', 'WORKER_SLOT']);
