@@ -98,6 +98,23 @@ export class Cluster {
 
   async allReady(): Promise<void> {
     await Promise.all(this.roles.filter((one) => one.alive).map((one) => one.ready()));
+    if (this.living('coordinator').length > 0 && this.living('distributor').length > 0) await this.#workersTold();
+  }
+
+  /**
+   * A worker is ready before its heartbeat has named the distributor that it found: one that is stopped in between would
+   * be given nothing.
+   */
+  async #workersTold(): Promise<void> {
+    const ids = this.living('worker').map(({ id }) => id);
+    await within(10_000, 'every worker has told its distributor', async () => {
+      const { status, body } = await this.call('/v1/workers');
+      // Where callers need a key, the test has its own ways.
+      if (status === 401 || status === 403) return true;
+      const { workers } = body as { workers: { id: string; state: string; distributor: string | null }[] };
+      const told = workers.filter(({ state, distributor }) => state === 'ready' && distributor !== null);
+      return ids.every((id) => told.some((worker) => worker.id === id));
+    });
   }
 
   /** The coordinator that owns a shard now. */
