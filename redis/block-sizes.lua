@@ -1,14 +1,13 @@
 --[[
 How much memory blocks of records take: for each block named, the bytes of its hashes, as Redis counts them, and of the
-payloads that are stored apart. A hash
-that is not compact is measured by a few of its fields, which is right on average and cheap for a block of any size.
+payloads that are stored apart. All fields are counted: of a sample of them, how many are inputs is left to chance.
 ]]
 --@include prelude
-local SAMPLES = 20
+local ALL = 0
 local sizes = {}
 
 local function bytes_of(key)
-  return call('MEMORY', 'USAGE', key, 'SAMPLES', SAMPLES) or 0
+  return call('MEMORY', 'USAGE', key, 'SAMPLES', ALL) or 0
 end
 
 local function stored_apart(block)

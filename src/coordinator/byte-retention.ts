@@ -8,7 +8,7 @@
  * A block changes little once its tasks have ended, so its size is remembered until a task of it is committed here; what
  * other coordinators may do to it (a cancel) changes its size by next to nothing. Without change a walk over a million
  * small tasks (10,000 blocks, 1.2 GB) is 40 reads of names, about 60 ms in all, and no measuring. The first one after
- * the shard changed hands measures them: 100 calls of 1 to 2 ms each.
+ * the shard changed hands measures them: 100 calls of 3 to 5 ms each.
  */
 import { blockCreatedAt, blockOf } from '../task/id.ts';
 import { isTerminal, type TaskRecord } from '../task/task.ts';
