@@ -607,7 +607,8 @@ export class Worker {
     const { runtime, readyProgressWithinMs } = this.#options;
     const stale = runtime.now() - readyProgressWithinMs;
     if (this.#draining || !this.#usable) return false;
-    return this.#readers.every((reader) => reader.movedAt > stale) && !this.#hasTooManyReports();
+    // A shard whose node is away gives nothing anyway: the others must not be left without workers for that.
+    return this.#readers.some((reader) => reader.movedAt > stale) && !this.#hasTooManyReports();
   }
 
   #hasTooManyReports(): boolean {
